@@ -1,0 +1,3 @@
+//! The library of a cluster supervisor after Zeek's model. `ARCHITECTURE.md` is the map.
+
+pub mod names;

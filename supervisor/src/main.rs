@@ -1,0 +1,3 @@
+//! The supervisor (its parts follow).
+
+fn main() {}
