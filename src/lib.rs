@@ -1,3 +1,4 @@
 //! The library of a cluster supervisor after Zeek's model. `ARCHITECTURE.md` is the map.
 
+pub mod layout;
 pub mod names;

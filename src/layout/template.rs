@@ -1,0 +1,90 @@
+//! Templates: `{name}`, `{index}`, `{index0}` and `{cpu}` in commands (a node's own, those of its
+//! hooks and of its readiness), paths, interfaces and variables.
+
+/// What a template can hold, for one child.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Values<'a> {
+    /// The child's name.
+    pub(super) name: &'a str,
+    /// Its number among those of its entry, from 1.
+    pub(super) index: u32,
+    /// The processors it was dealt, if any.
+    pub(super) cpu: Option<&'a str>,
+}
+
+/// Why a template cannot be filled: message and hint.
+pub(super) type TemplateError = (String, &'static str);
+
+const KNOWN: &str = "known are {name}, {index}, {index0} and {cpu}; write {{ for a brace";
+
+/// Fills in a template. `{{` is a brace, and so is `}}`.
+pub(super) fn fill(text: &str, values: Values<'_>) -> Result<String, TemplateError> {
+    if !text.contains(['{', '}']) {
+        return Ok(text.to_owned());
+    }
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, tail) = rest.split_at(at);
+        filled.push_str(before);
+        rest = if let Some(tail) = tail.strip_prefix("{{") {
+            filled.push('{');
+            tail
+        } else if let Some(tail) = tail.strip_prefix("}}").or_else(|| tail.strip_prefix('}')) {
+            filled.push('}');
+            tail
+        } else {
+            let Some((word, tail)) = tail.get(1..).and_then(|tail| tail.split_once('}')) else {
+                return Err((
+                    format!("\"{text}\" holds a brace that is never closed"),
+                    KNOWN,
+                ));
+            };
+            filled.push_str(&value(word, values)?);
+            tail
+        };
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+fn value(word: &str, values: Values<'_>) -> Result<String, TemplateError> {
+    match word {
+        "name" => Ok(values.name.to_owned()),
+        "index" => Ok(values.index.to_string()),
+        "index0" => Ok(values.index.saturating_sub(1).to_string()),
+        "cpu" => values.cpu.map(str::to_owned).ok_or_else(|| {
+            (
+                "{cpu} is asked for, and the node is pinned to no processor".to_owned(),
+                "add cpus: [..] to the node",
+            )
+        }),
+        other => Err((format!("the template {{{other}}} is not known"), KNOWN)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(cpu: Option<&str>) -> Values<'_> {
+        Values {
+            name: "worker-3",
+            index: 3,
+            cpu,
+        }
+    }
+
+    #[test]
+    fn templates_are_filled_and_double_braces_are_braces() {
+        let text = fill("{name}/{index}/{index0}/{cpu} {{x}} }", values(Some("7")));
+        assert_eq!(text, Ok("worker-3/3/2/7 {x} }".to_owned()));
+    }
+
+    #[test]
+    fn what_cannot_be_filled_is_refused() {
+        assert!(fill("{cpu}", values(None)).unwrap_err().1.contains("cpus"));
+        assert!(fill("{nam}", values(None)).unwrap_err().0.contains("{nam}"));
+        assert!(fill("a{", values(None)).unwrap_err().0.contains("closed"));
+    }
+}
