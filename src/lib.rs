@@ -2,4 +2,6 @@
 
 pub mod layout;
 pub mod names;
+pub mod shm;
 pub mod supervise;
+pub mod sys;

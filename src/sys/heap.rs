@@ -1,0 +1,16 @@
+//! The C library's heap, told what kind of process it serves.
+//!
+//! Owns: nothing.
+
+/// One heap for all threads. A process whose threads allocate little beside one of them saves the
+/// memory of the others' heaps. Call it before there are threads.
+pub fn share() {
+    // SAFETY: `mallopt` takes numbers; no other thread allocates yet, by the caller's promise.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
+/// Gives memory that is free back to the system: after a start that needed more than what follows.
+pub fn trim() {
+    // SAFETY: `malloc_trim` takes a number and locks the heap itself.
+    unsafe { libc::malloc_trim(0) };
+}

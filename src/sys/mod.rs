@@ -1,0 +1,48 @@
+//! The system: one file for each thing of the kernel that the program uses.
+//!
+//! Duty: turns system calls into functions whose results cannot be overlooked. Owns: nothing; every
+//! descriptor made here is handed to the caller as an [`std::os::fd::OwnedFd`], close-on-exec from
+//! birth. Never: decides, waits (all descriptors that are read in a loop do not block), logs.
+//!
+//! `RawFd` appears in this island only where a *number* is meant: one that is inherited, or one that a
+//! newborn keeps.
+
+#![expect(
+    unsafe_code,
+    reason = "system calls without a safe wrapper; each block says who keeps its promise"
+)]
+
+pub mod cgroup;
+pub mod clock;
+pub mod descriptors;
+pub mod directory;
+pub mod heap;
+pub mod host;
+pub mod identity;
+pub mod limits;
+pub mod memory;
+pub mod packet;
+pub mod pidfd;
+pub mod process;
+pub mod procfs;
+pub mod signals;
+pub mod unix;
+
+#[cfg(test)]
+pub(crate) mod alone;
+
+use std::io;
+
+/// The one place where -1 becomes an error.
+fn checked(answer: i32) -> io::Result<i32> {
+    if answer == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(answer)
+    }
+}
+
+/// As [`checked`], for calls through `syscall`. Results beyond `i32` do not occur in those used here.
+fn checked_long(answer: i64) -> io::Result<i32> {
+    checked(i32::try_from(answer).unwrap_or(i32::MAX))
+}
