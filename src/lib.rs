@@ -1,9 +1,21 @@
 //! The library of a cluster supervisor after Zeek's model. `ARCHITECTURE.md` is the map.
+//!
+//! Dependencies point down, in this order:
+//!
+//! * words, pure: [`names`], [`layout`]
+//! * conversations, pure: [`supervise`], [`control`], [`controller`]
+//! * the two unsafe islands: [`shm`], [`sys`]
+//! * the loop: [`net`]
+//! * a running node: [`node`]
+//!
+//! and above all of them the binary, in `supervisor/`.
 
 pub mod control;
 pub mod controller;
 pub mod layout;
 pub mod names;
+pub mod net;
+pub mod node;
 pub mod shm;
 pub mod supervise;
 pub mod sys;

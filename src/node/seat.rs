@@ -1,0 +1,35 @@
+//! What a node is born with.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::layout::spec::Role;
+use crate::names::{Incarnation, NodeName};
+use crate::shm::heartbeat::Heartbeat;
+
+/// A node's share of the world, handed over at its birth. A test can build one by hand and run a node
+/// in its own process.
+#[derive(Debug)]
+pub struct Seat {
+    /// Its name.
+    pub name: NodeName,
+    /// What it does.
+    pub role: Role,
+    /// Which birth this is.
+    pub incarnation: Incarnation,
+    /// Its working directory.
+    pub directory: PathBuf,
+    /// Its end of the socket to the supervisor. End-of-file is an order to leave.
+    pub control: OwnedFd,
+    /// One byte into it says that the node is ready.
+    pub ready: Option<OwnedFd>,
+    /// Listening sockets that outlive it.
+    pub listeners: Vec<OwnedFd>,
+    /// Where it shows that it is alive, if the layout has a watchdog.
+    pub heartbeat: Option<Heartbeat>,
+    /// How often it does.
+    pub beat_every: Option<Duration>,
+    /// The layout, as a sealed memory file of JSON.
+    pub layout: Option<OwnedFd>,
+}
