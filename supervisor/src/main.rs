@@ -1,3 +1,7 @@
 //! The supervisor (its parts follow).
 
+#![forbid(unsafe_code)]
+
+mod output;
+
 fn main() {}
