@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 mod output;
+mod stem;
 
 fn main() {}

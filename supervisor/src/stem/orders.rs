@@ -1,0 +1,62 @@
+//! What each order of the supervisor makes the stem do.
+
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use cluster::supervise::vocabulary::{Order, VERSION};
+
+use super::{Escrowed, Stem};
+
+impl Stem {
+    pub(super) fn obey(&mut self, order: Order, fds: Vec<OwnedFd>, now: Instant) {
+        let fd = fds.into_iter().next();
+        match order {
+            Order::Hello {
+                version,
+                stem: _,
+                soft_limit,
+            } => {
+                self.soft_limit = soft_limit;
+                if version != VERSION {
+                    let text =
+                        format!("the supervisor speaks version {version}, the stem {VERSION}");
+                    self.problem(None, &text);
+                }
+            }
+            Order::Restore(key) => {
+                if let Some(fd) = fd {
+                    self.escrow.insert(key, Escrowed { fd, held: true });
+                }
+            }
+            Order::Layout { .. } => self.layout = fd,
+            Order::Stages(stages) => self.fleet.set_stages(stages),
+            Order::Know { spec, past } => {
+                let (name, stage, life) = (spec.name.clone(), spec.stage, spec.life.clone());
+                self.know(*spec);
+                self.fleet.know(name, stage, life, &past, now);
+            }
+            Order::Want { name, up, grace } => self.fleet.want(&name, up, grace, now),
+            Order::Restart { name, cause } => {
+                let mut actions = Vec::new();
+                self.fleet.restart(&name, cause, now, &mut actions);
+                self.carry_out(actions, now);
+            }
+            Order::Forget(name) => self.fleet.forget(&name),
+            Order::Signal { name, signal } => self.signal(&name, signal),
+            Order::Held(key) => self.on_held(&key),
+            Order::Shutdown { grace, deadline } => {
+                self.going = true;
+                self.fleet.expect_more_from(None);
+                self.held.clear();
+                self.helpers.discard_waiting();
+                self.helpers.end_by(now + deadline);
+                self.fleet.shut_down(grace, now + deadline);
+            }
+            Order::Go { before } => {
+                self.going = true;
+                self.fleet.expect_more_from(before);
+                self.trim_due |= before.is_none();
+            }
+        }
+    }
+}
