@@ -1,0 +1,127 @@
+//! What happened, numbered, for the log and for those who follow.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::time::SystemTime;
+
+use cluster::control::reply::Event;
+use cluster::names::NodeName;
+
+/// So many events are kept for those who come later.
+const KEPT_MAX: usize = 4096;
+
+/// All events that are kept.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    kept: VecDeque<Kept>,
+    last: u64,
+}
+
+/// An event as it is kept: a thousand nodes have a few of them each.
+#[derive(Debug)]
+struct Kept {
+    seq: u64,
+    at: SystemTime,
+    kind: &'static str,
+    node: Option<NodeName>,
+    detail: Box<[(&'static str, Box<str>)]>,
+}
+
+impl Kept {
+    fn told(&self) -> Event {
+        let detail = self.detail.iter();
+        Event {
+            seq: self.seq,
+            at: rfc3339(self.at),
+            kind: self.kind.to_owned(),
+            node: self.node.as_ref().map(ToString::to_string),
+            detail: detail
+                .map(|(key, value)| ((*key).to_owned(), value.to_string()))
+                .collect(),
+        }
+    }
+}
+
+/// How loud an event is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// Life cycle.
+    Info,
+    /// It healed, or will heal, itself.
+    Warn,
+    /// Somebody must act.
+    Error,
+}
+
+impl Events {
+    /// Numbers an event, keeps it and logs it.
+    pub(super) fn add(
+        &mut self,
+        weight: Weight,
+        kind: &'static str,
+        node: Option<&NodeName>,
+        detail: &[(&'static str, String)],
+    ) {
+        self.last += 1;
+        let event = Kept {
+            seq: self.last,
+            at: cluster::sys::clock::wall(),
+            kind,
+            node: node.cloned(),
+            detail: detail
+                .iter()
+                .map(|(key, value)| (*key, value.as_str().into()))
+                .collect(),
+        };
+        log_line(weight, &event);
+        if self.kept.len() == KEPT_MAX {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(event);
+    }
+
+    /// The one that was added last.
+    pub(super) fn newest(&self) -> Option<Event> {
+        self.kept.back().map(Kept::told)
+    }
+
+    /// Those with a larger number, oldest first.
+    pub(super) fn since(&self, seq: u64) -> impl Iterator<Item = Event> {
+        let new = self.kept.iter().filter(move |event| event.seq > seq);
+        new.map(Kept::told)
+    }
+
+    /// The last ones about a node, oldest first.
+    pub(super) fn about(&self, node: &NodeName, most: usize) -> Vec<Event> {
+        let own = self.kept.iter().rev();
+        let own = own.filter(|event| event.node.as_ref() == Some(node));
+        let mut found: Vec<Event> = own.take(most).map(Kept::told).collect();
+        found.reverse();
+        found
+    }
+}
+
+/// A moment as replies and logs write it.
+pub(super) fn rfc3339(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+fn log_line(weight: Weight, event: &Kept) {
+    let mut line = String::new();
+    if let Some(node) = &event.node {
+        let _ = write!(line, "node={node} ");
+    }
+    let _ = write!(line, "event={}", event.kind);
+    for (key, value) in event.detail.iter() {
+        let plain = !value.is_empty() && !value.contains([' ', '"', '=', '\n']);
+        let _ = match plain {
+            true => write!(line, " {key}={value}"),
+            false => write!(line, " {key}={value:?}"),
+        };
+    }
+    match weight {
+        Weight::Info => log::info!("{line}"),
+        Weight::Warn => log::warn!("{line}"),
+        Weight::Error => log::error!("{line}"),
+    }
+}
