@@ -1,0 +1,1 @@
+"""Figures of supervision: what is measured, beside what, against which bar."""
