@@ -39,15 +39,19 @@ pub enum ForkError {
     reason = "this is the one place that forks, after counting threads"
 )]
 pub fn fork() -> Result<Forked, ForkError> {
-    let threads = procfs::threads().map_err(ForkError::System)?;
-    if threads != 1 {
-        return Err(ForkError::NotSingleThreaded { threads });
-    }
+    refuse_with_threads()?;
     // SAFETY: this process has one thread, ours, as just counted, and only that thread could start
     // another; so no lock is held by anybody else and the child may run any code.
     match checked(unsafe { libc::fork() }).map_err(ForkError::System)? {
         0 => Ok(Forked::Child),
         pid => Ok(Forked::Parent(pid)),
+    }
+}
+
+fn refuse_with_threads() -> Result<(), ForkError> {
+    match procfs::threads().map_err(ForkError::System)? {
+        1 => Ok(()),
+        threads => Err(ForkError::NotSingleThreaded { threads }),
     }
 }
 
@@ -80,10 +84,7 @@ impl Nursery {
     /// # Errors
     /// [`ForkError`] says whether threads or the system stood in the way.
     pub fn bear(&mut self, work: &mut dyn FnMut() -> i32) -> Result<i32, ForkError> {
-        let threads = procfs::threads().map_err(ForkError::System)?;
-        if threads != 1 {
-            return Err(ForkError::NotSingleThreaded { threads });
-        }
+        refuse_with_threads()?;
         let mut work = work;
         let argument = (&raw mut work).cast::<libc::c_void>();
         let end = self.stack.as_mut_ptr_range().end;

@@ -118,12 +118,7 @@ pub fn kill_group(group: i32, signal: i32) -> io::Result<bool> {
             format!("{group} is no process group that may be signalled"),
         ));
     }
-    // SAFETY: `kill` takes numbers only.
-    match checked(unsafe { libc::kill(-group, signal) }) {
-        Ok(_) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
-        Err(error) => Err(error),
-    }
+    send_signal(-group, signal)
 }
 
 /// Sends a signal to a child that is not reaped yet, so that the number is its own. `Ok(false)`: nobody
@@ -138,8 +133,14 @@ pub fn kill(child: i32, signal: i32) -> io::Result<bool> {
             format!("{child} is no child that may be signalled"),
         ));
     }
+    send_signal(child, signal)
+}
+
+/// `target` as the system takes it: a process, or a group with its sign turned. `Ok(false)`: nobody is
+/// there.
+fn send_signal(target: i32, signal: i32) -> io::Result<bool> {
     // SAFETY: `kill` takes numbers only.
-    match checked(unsafe { libc::kill(child, signal) }) {
+    match checked(unsafe { libc::kill(target, signal) }) {
         Ok(_) => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
         Err(error) => Err(error),

@@ -4,6 +4,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+
 use crate::supervise::child::Ending;
 use crate::supervise::vocabulary::Usage;
 use crate::sys::checked;
@@ -48,13 +50,8 @@ pub fn reap_one(pid: i32) -> io::Result<Option<Reaped>> {
 /// # Errors
 /// The system's answer.
 pub fn has_ended(pid: i32) -> io::Result<bool> {
-    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    match waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), flags) {
-        Ok(status) => Ok(status != WaitStatus::StillAlive),
-        Err(nix::errno::Errno::ECHILD) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    let ended = look(Id::Pid(nix::unistd::Pid::from_raw(pid)))?;
+    Ok(ended.is_some())
 }
 
 /// Looks who has ended, without taking it: its number, and its group's, stay its own for now. `None`:
@@ -63,9 +60,12 @@ pub fn has_ended(pid: i32) -> io::Result<bool> {
 /// # Errors
 /// The system's answer.
 pub fn peek() -> io::Result<Option<i32>> {
-    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    look(Id::All)
+}
+
+fn look(whom: Id<'_>) -> io::Result<Option<i32>> {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    match waitid(Id::All, flags) {
+    match waitid(whom, flags) {
         Ok(status) => Ok(status.pid().map(nix::unistd::Pid::as_raw)),
         Err(nix::errno::Errno::ECHILD) => Ok(None),
         Err(error) => Err(error.into()),

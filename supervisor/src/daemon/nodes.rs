@@ -126,9 +126,8 @@ impl Node {
         if self.orphan.is_some() {
             return "orphaned";
         }
-        let hung = self.live.as_ref().is_some_and(|live| live.hung);
         match self.state {
-            State::Ready if hung => "degraded",
+            State::Ready if self.is_hung() => "degraded",
             State::Stopped
             | State::Pending
             | State::Backoff
@@ -167,6 +166,11 @@ impl Node {
             .as_ref()
             .filter(|(incarnation, _)| *incarnation == self.incarnation)
             .map(|(_, problem)| problem.as_str())
+    }
+
+    /// Why it does not run: its own word, or else the stem's.
+    pub(super) fn why(&self) -> Option<&str> {
+        self.stillborn_reason().or(self.reason.as_deref())
     }
 }
 

@@ -177,10 +177,7 @@ fn will_be_born(node: &Node) -> bool {
 
 /// Why a node that should become ready will not, soon.
 fn why_not_ready(node: &Node) -> Option<String> {
-    let reason = || {
-        let known = node.stillborn_reason().or(node.reason.as_deref());
-        known.unwrap_or("see its last lines").to_owned()
-    };
+    let reason = || node.why().unwrap_or("see its last lines").to_owned();
     match node.state {
         State::Failed => Some(reason()),
         State::Backoff if node.failures >= FAILED_STARTS => Some(format!(

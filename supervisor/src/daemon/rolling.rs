@@ -166,8 +166,7 @@ impl Daemon {
         match node.state {
             State::Ready | State::Finished if node.incarnation > before => Turn::Ready,
             State::Failed | State::Backoff if node.incarnation > before || !node.placed => {
-                let reason = node.stillborn_reason().or(node.reason.as_deref());
-                Turn::Failed(reason.unwrap_or("it did not become ready").to_owned())
+                Turn::Failed(node.why().unwrap_or("it did not become ready").to_owned())
             }
             State::Stopped if !node.wanted => Turn::Ready,
             State::Stopped

@@ -92,11 +92,11 @@ pub(crate) struct Stem {
     layout: Option<OwnedFd>,
     /// Births that wait: for the escrow, for remnants of the last incarnation, for another try.
     held: BTreeMap<NodeName, Hold>,
-    /// Nodes some of whose processes ended in this turn, and may have left others behind.
     /// Everybody is known: when they are born, memory can be given back.
     trim_due: bool,
     children: Children,
     nursery: Nursery,
+    /// Nodes some of whose processes ended in this turn, and may have left others behind.
     bereaved: Vec<Death>,
     /// A process that the stem does not know ended, while a birth waits: it may have left others behind.
     stranger_gone: bool,

@@ -63,17 +63,16 @@ impl Stat {
     }
 }
 
+/// Every process there is.
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
 /// All descendants of a process, without itself.
 pub fn tree(root: i32) -> Vec<ProcessId> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
+    for pid in pids() {
         if let Some(stat) = Stat::of(pid) {
             children.entry(stat.parent).or_default().push(pid);
         }
@@ -92,14 +91,7 @@ pub fn tree(root: i32) -> Vec<ProcessId> {
 /// Every process whose environment holds this text.
 pub fn with_environment(text: &str) -> Vec<ProcessId> {
     let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
+    for pid in pids() {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         if String::from_utf8_lossy(&environment).contains(text) {
             found.extend(ProcessId::of(pid));
