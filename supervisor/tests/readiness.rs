@@ -12,11 +12,10 @@
 mod common;
 
 use std::fs;
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use common::processes::{self, ProcessId};
-use common::{PATIENCE, Start, wait_for};
+use common::{PATIENCE, Start, places, wait_for};
 use nix::sys::signal::Signal;
 
 /// Says that it is ready, but only when there is a file, its first argument. The second is the port it
@@ -50,12 +49,6 @@ while True:
     s.send(b"READY=1\nSTATUS=%d" % n)
 "#;
 
-/// A port that nobody listens on just now.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 /// Shows: nodes are starting until they say that they are ready, each in its own way, and who comes
 /// after them waits.
 #[test]
@@ -75,7 +68,7 @@ fn a_node_is_ready_when_it_says_so() {
         "exec": (command: ["sleep", "infinity"], ready: Exec(["test", "-e", "$DIR/go"])),
         "waits": (command: ["sleep", "infinity"], after: ["notify", "sd-notify", "tcp", "exec"]),
     })"#;
-    let start = Start::with(&layout.replace("PORT", &free_port().to_string()));
+    let start = Start::with(&layout.replace("PORT", &places::free_port().to_string()));
     fs::write(start.directory().join("late.py"), LATE).unwrap();
     let cluster = start.start();
     cluster.wait_state("at-once", "ready");
@@ -119,7 +112,7 @@ fn a_node_that_is_never_ready_is_given_up_with_the_reason() {
         ready_timeout: "300ms",
         restart: (floor: "10ms", give_up: (deaths: 2, within: "60s")),
     )"#;
-    let cluster = Start::with(&layout.replace("PORT", &free_port().to_string())).start();
+    let cluster = Start::with(&layout.replace("PORT", &places::free_port().to_string())).start();
     for name in ["notify", "closes", "sd-notify", "tcp", "exec", "hangs"] {
         let node = cluster.wait_state(name, "failed");
         assert_eq!(node["restarts"], 1, "{node}");

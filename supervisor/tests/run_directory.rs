@@ -19,14 +19,10 @@ use nix::sys::signal::Signal;
 
 const IDLE: &str = r#"Layout(nodes: { "idle": (command: ["sleep", "infinity"]) })"#;
 
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
 /// Shows: a place where nothing can be made is refused, with its name and the system's reason.
 #[test]
 fn a_run_directory_that_cannot_be_made_is_refused() {
-    if is_root() && !can_mount() {
+    if places::is_root() && !can_mount() {
         return; // to root, everything can be written
     }
     let start = Start::with(IDLE).run_dir("locked/run");
@@ -209,7 +205,7 @@ fn a_log_made_at_the_start_of_a_stem_is_not_for_everybody() {
 /// nothing there; given to root, it is taken.
 #[test]
 fn root_refuses_the_run_directory_of_another_user() {
-    if !is_root() {
+    if !places::is_root() {
         return; // nobody else can give it away
     }
     let place = tempfile::tempdir().unwrap();

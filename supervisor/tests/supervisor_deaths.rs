@@ -104,9 +104,9 @@ fn nobody_is_left_of_a_supervisor_killed_just_after_its_stem() {
     }
 }
 
-/// Shows: built-in nodes of every role go too, loggers last and by themselves.
+/// Shows: built-in nodes of every role go too, loggers within their own grace.
 #[test]
-fn built_in_nodes_go_with_the_supervisor_and_loggers_say_why() {
+fn built_in_nodes_of_every_role_go_with_the_supervisor() {
     let cluster = Start::with(&layouts::nodes(&[
         ("manager", "node_type: Manager"),
         ("logger", "node_type: Logger"),

@@ -75,13 +75,6 @@ impl Cluster {
         events
     }
 
-    /// The number of the last event so far.
-    pub fn last_event(&self) -> u64 {
-        self.events()
-            .last()
-            .map_or(0, |event| event["seq"].as_u64().unwrap())
-    }
-
     /// All events that are kept.
     pub fn events(&self) -> Vec<Value> {
         self.connect()
