@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Code, SCHEMA};
 
+/// What is said of a node that had not got there when the time limit passed. Clients know it by this.
+pub const LATE: &str = "the time limit passed";
+
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {

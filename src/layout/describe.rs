@@ -1,6 +1,6 @@
 //! What follows from a layout, in words and as JSON, for `check`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
@@ -60,10 +60,11 @@ fn write_head(layout: &Layout, out: &mut String) -> fmt::Result {
     for (instance, nodes) in elsewhere {
         writeln!(out, "elsewhere {instance}: {nodes} nodes, not started here")?;
     }
+    let started: BTreeSet<&NodeName> = layout.children.iter().map(|child| &child.name).collect();
     let outside = layout.nodes.iter().filter(|(name, node)| {
         node.node_type == Role::Control
             && node.instance == layout.instance
-            && !layout.children.iter().any(|c| c.name == **name)
+            && !started.contains(name)
     });
     for (name, _) in outside {
         writeln!(out, "not started {name}: control, an entry of the topology")?;

@@ -9,12 +9,9 @@ use std::time::Instant;
 use super::Seat;
 use crate::controller::config::Config;
 use crate::controller::fact::Fact;
-use crate::controller::log::{Formatter, Level};
+use crate::controller::log::{self, Formatter, Level};
 use crate::controller::{Controller, Effect};
 use crate::sys;
-
-/// The controller's log in its directory.
-const LOG_FILE: &str = "controller.log";
 
 /// The controller, as its node runs it.
 pub(super) struct ControllerRole {
@@ -29,7 +26,7 @@ impl ControllerRole {
         let host = sys::host::hostname();
         let config = Config::read(|name| std::env::var(name).ok(), &host)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let path = seat.directory.join(LOG_FILE);
+        let path = seat.directory.join(log::FILE);
         let log = OpenOptions::new().create(true).append(true).open(path)?;
         let formatter = Formatter::new(
             seat.name.clone(),

@@ -5,7 +5,6 @@ use cluster::control::reply::{
     ClusterState, DeployReply, DiffReply, ErrorBody, NodeResult, NodeStatus, ResultsReply,
     StatusReply,
 };
-use cluster::layout::diff::Difference;
 
 use super::failure::refused_code;
 
@@ -58,24 +57,16 @@ fn changed(ok: bool, error: Option<&ErrorBody>, results: &[NodeResult]) -> Code 
 pub(crate) fn diff(reply: &DiffReply) -> Code {
     match &reply.error {
         Some(error) => refused_code(error),
-        None if reply.ok && is_equal(&reply.diff) => Code::Done,
+        None if reply.ok && reply.diff.is_empty() => Code::Done,
         None => Code::Failed,
     }
-}
-
-/// Does nothing differ?
-pub(crate) fn is_equal(diff: &Difference) -> bool {
-    diff.added.is_empty()
-        && diff.removed.is_empty()
-        && diff.changed.is_empty()
-        && diff.settings.is_empty()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::sample;
     use super::*;
-    use cluster::layout::diff::FieldChange;
+    use cluster::layout::diff::{Difference, FieldChange};
 
     #[test]
     fn status_looks_at_the_selected_nodes_first_and_then_at_the_cluster() {

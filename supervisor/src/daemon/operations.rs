@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use cluster::control::reply::{DeployReply, ErrorBody, LogLine, NodeResult, Plain, ResultsReply};
+use cluster::control::reply::{
+    DeployReply, ErrorBody, LATE, LogLine, NodeResult, Plain, ResultsReply,
+};
 use cluster::control::request::WaitFor;
 use cluster::control::{Code, SCHEMA};
 use cluster::layout::diff::Difference;
@@ -242,7 +244,7 @@ impl Daemon {
             }
             let results = self.results(&operation, |name| match outcomes.get(name) {
                 Some(Outcome::Failed(why)) => Some(why.clone()),
-                Some(Outcome::Waiting) => Some("the time limit passed".to_owned()),
+                Some(Outcome::Waiting) => Some(LATE.to_owned()),
                 Some(Outcome::Done) | None => None,
             });
             let error = waiting.then(|| ErrorBody {

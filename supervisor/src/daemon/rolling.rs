@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use cluster::control::Code;
-use cluster::control::reply::{ErrorBody, NodeResult, Plain};
+use cluster::control::reply::{ErrorBody, LATE, NodeResult, Plain};
 use cluster::names::{Incarnation, NodeName};
 use cluster::supervise::child::State;
 use cluster::supervise::vocabulary::{Order, RestartCause};
@@ -127,7 +127,7 @@ impl Daemon {
                     rolling.active.insert(name, (before, until));
                     continue;
                 }
-                Turn::Waiting if late => Some("the time limit passed".to_owned()),
+                Turn::Waiting if late => Some(LATE.to_owned()),
                 Turn::Waiting => Some("it did not become ready in time".to_owned()),
                 Turn::Ready => None,
                 Turn::Failed(why) => Some(why),

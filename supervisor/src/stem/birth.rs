@@ -292,10 +292,7 @@ impl Stem {
         }
         self.fleet.born(name, Ok(()), now);
         self.run_hook(name, HookPoint::OnStart, &[]);
-        match spec.ready {
-            Ready::AtOnce | Ready::Notify | Ready::SdNotify => {}
-            Ready::Tcp(_) | Ready::Exec(_) => self.begin_probe(name, now),
-        }
+        self.begin_probe(name, now);
         Ok(())
     }
 

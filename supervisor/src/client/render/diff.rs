@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 
 use super::description;
 use super::figures::UNKNOWN;
-use crate::client::exit::is_equal;
 use crate::client::out::{Paint, Tone, clean};
 
 /// `+` new, `-` gone, `~` to be restarted, with the fields that changed below; then the sum.
@@ -37,7 +36,7 @@ pub(crate) fn text(diff: &Difference, paint: Paint) -> String {
         push(&mut text, "settings, without a restart");
         push_changes(&mut text, &diff.settings);
     }
-    if is_equal(diff) {
+    if diff.is_empty() {
         push(
             &mut text,
             &format!("nothing differs, {} unchanged", diff.unchanged.len()),

@@ -1,6 +1,6 @@
 //! What became of a change: one line a node, failures on standard error with the node's last words.
 
-use cluster::control::reply::{ErrorBody, NodeResult};
+use cluster::control::reply::{ErrorBody, LATE, NodeResult};
 
 use super::lines;
 use super::table::{self, Align, Cell, Row};
@@ -8,9 +8,6 @@ use crate::client::failure::ClientError;
 use crate::client::out::{Console, Paint, Tone, clean};
 
 const COLUMNS: [(&str, Align); 3] = [("", Align::Left), ("", Align::Left), ("", Align::Left)];
-
-/// What the supervisor says of a node that had not got there when the time limit passed.
-const LATE: &str = "the time limit passed";
 
 /// The state in which a node has failed in nothing yet.
 const READY: &str = "ready";
