@@ -22,8 +22,9 @@ pub(super) fn children(entry: &Entry<'_>, ctx: &mut Context<'_>) -> Vec<ChildSpe
         return Vec::new();
     };
     let prototype = prototype::build(entry, first, ctx);
-    let pins = pins(entry, ctx);
+    check_pins(entry, ctx);
     check_env(entry, ctx);
+    let pins = usable(entry, ctx);
     let mut children = Vec::with_capacity(entry.members.len());
     let mut complaints = Complaints::default();
     for (index0, name) in entry.members.iter().enumerate() {
@@ -71,6 +72,14 @@ impl Pins {
     }
 }
 
+/// The processors that the entry's members can be pinned to. Which are online is known of this host
+/// only: another instance's are as they are written.
+fn usable(entry: &Entry<'_>, ctx: &Context<'_>) -> Pins {
+    let mut cpus = listed(entry);
+    cpus.retain(|cpu| !entry.local || ctx.online.contains(cpu));
+    Pins { cpus }
+}
+
 fn listed(entry: &Entry<'_>) -> Vec<u32> {
     match (&entry.raw.cpus, entry.raw.cpu_affinity) {
         (Some(list), _) => list.0.clone(),
@@ -85,9 +94,7 @@ pub(super) fn sources(
     ctx: &mut Context<'_>,
 ) -> Vec<(Option<String>, Option<PathBuf>)> {
     let (interface, file) = (&entry.raw.interface, &entry.raw.pcap_file);
-    let pins = Pins {
-        cpus: listed(entry),
-    };
+    let pins = usable(entry, ctx);
     let mut complaints = Complaints::default();
     let mut sources = Vec::with_capacity(entry.members.len());
     for (index0, name) in entry.members.iter().enumerate() {
@@ -102,7 +109,7 @@ pub(super) fn sources(
     sources
 }
 
-fn pins(entry: &Entry<'_>, ctx: &mut Context<'_>) -> Pins {
+fn check_pins(entry: &Entry<'_>, ctx: &mut Context<'_>) {
     let raw = entry.raw;
     let field = if raw.cpus.is_some() {
         "cpus"
@@ -115,12 +122,11 @@ fn pins(entry: &Entry<'_>, ctx: &mut Context<'_>) -> Pins {
         ctx.report
             .error(&path, "cpus and cpu_affinity are both given", hint);
     }
-    let mut cpus = listed(entry);
     if raw.cpus.as_ref().is_some_and(|list| list.0.is_empty()) {
         let hint = "name at least one processor, or take cpus away";
         ctx.report.error(&path, "the list is empty", hint);
     }
-    let missing: Vec<String> = cpus
+    let missing: Vec<String> = listed(entry)
         .iter()
         .filter(|cpu| !ctx.online.contains(cpu))
         .map(u32::to_string)
@@ -134,9 +140,7 @@ fn pins(entry: &Entry<'_>, ctx: &mut Context<'_>) -> Pins {
         let online: Vec<&str> = online.iter().map(String::as_str).collect();
         let hint = super::suggest::list("online are", online);
         ctx.report.warning(&path, message, &hint);
-        cpus.retain(|cpu| ctx.online.contains(cpu));
     }
-    Pins { cpus }
 }
 
 fn check_env(entry: &Entry<'_>, ctx: &mut Context<'_>) {

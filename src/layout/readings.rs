@@ -320,6 +320,21 @@ fn an_interface_is_a_template_too() {
     assert_eq!(interfaces, ["eth0.4", "eth1.5"]);
 }
 
+/// Another host's processors are not known here, so what is written of them stands.
+#[test]
+fn an_interface_is_named_after_the_processor_that_its_node_is_pinned_to() {
+    let text = r#"(instances: {"a": (ip: "127.0.0.1"), "b": (ip: "10.0.0.2")}, controller: (enabled: false), nodes: {
+        "here": (node_type: Worker, instance: "a", interface: "eth.{cpu}", count: 2, cpus: [99, 4]),
+        "there": (node_type: Worker, instance: "b", interface: "eth.{cpu}", cpus: [99]),
+    })"#;
+    let (layout, _) = on(text, &Machine::default()).unwrap();
+    let pins: Vec<_> = layout.children.iter().map(|c| c.cpus.clone()).collect();
+    assert_eq!(pins, [[4], [4]]);
+    let nodes = layout.nodes.values();
+    let interfaces: Vec<_> = nodes.filter_map(|n| n.interface.as_deref()).collect();
+    assert_eq!(interfaces, ["eth.4", "eth.4", "eth.99"]);
+}
+
 #[test]
 fn commands_of_hooks_and_of_readiness_and_captured_files_are_templates_too() {
     let layout = layout(
