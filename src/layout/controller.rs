@@ -140,19 +140,14 @@ fn place(
     instances: &Instances,
     ctx: &mut Context<'_>,
 ) -> Option<InstanceName> {
-    let names = || instances.all.keys().map(InstanceName::as_str);
     let path = ["controller", "instance"];
     if let Some(word) = &raw.instance {
-        let found = instances.all.get_key_value(word.as_str());
-        if found.is_none() {
-            let message = format!("the instance \"{word}\" is not known");
-            ctx.report
-                .error(&path, message, &suggest::hint(word, names()));
-        }
+        let found = instances.named(word, &path, &mut ctx.report);
         return found.map(|(name, _)| name.clone());
     }
     if instances.all.len() > 1 && is_cluster && raw.enabled != Some(false) {
-        let hint = suggest::list("add controller: (instance: \"..\") with one of", names());
+        let lead = "add controller: (instance: \"..\") with one of";
+        let hint = suggest::list(lead, instances.names());
         let message = "with several instances the layout has to say which one has the controller";
         ctx.report.error(&path, message, &hint);
         return None;

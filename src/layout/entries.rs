@@ -147,16 +147,15 @@ fn place(
     instances: &Instances,
     ctx: &mut Context<'_>,
 ) -> Option<(InstanceName, IpAddr)> {
-    let names = || instances.all.keys().map(InstanceName::as_str);
     let found = match &raw.instance {
-        Some(word) => instances.all.get_key_value(word.as_str()),
+        Some(word) => instances.named(word, &["nodes", name, "instance"], &mut ctx.report),
         None if ctx.running.here.is_some() => {
             let here = ctx.running.here.map(InstanceName::as_str);
             here.and_then(|here| instances.all.get_key_value(here))
         }
         None if instances.all.len() == 1 => instances.all.first_key_value(),
         None => {
-            let hint = suggest::list("add instance: with one of", names());
+            let hint = suggest::list("add instance: with one of", instances.names());
             ctx.report.error(
                 &["nodes", name, "instance"],
                 "with several instances a node has to name its own",
@@ -165,13 +164,6 @@ fn place(
             return None;
         }
     };
-    if found.is_none() {
-        let word = raw.instance.as_deref().unwrap_or_default();
-        let message = format!("the instance \"{word}\" is not known");
-        let hint = suggest::hint(word, names());
-        ctx.report
-            .error(&["nodes", name, "instance"], message, &hint);
-    }
     if let (Some((instance, _)), Some(here)) = (found, ctx.running.here)
         && instance != here
     {
@@ -257,10 +249,9 @@ fn raise_stages(entries: &mut [Entry<'_>], owners: &HashMap<String, &str>, ctx: 
             let known = known.or_else(|| owners.get(word.as_str()).copied());
             let known = known.or_else(|| running.get(word.as_str()).copied());
             let Some(other) = known else {
-                let hint =
-                    suggest::hint(word, own.keys().copied().filter(|name| *name != entry.name));
+                let others = own.keys().copied().filter(|name| *name != entry.name);
                 let message = format!("there is no node \"{word}\" to start after");
-                ctx.report.error(&path, message, &hint);
+                ctx.report.unknown(&path, message, ("after", word), others);
                 continue;
             };
             if entry.local && !local.contains(other) {

@@ -20,6 +20,28 @@ pub(super) struct Instances {
     pub(super) here: Option<InstanceName>,
 }
 
+impl Instances {
+    /// Their names, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.all.keys().map(InstanceName::as_str)
+    }
+
+    /// The instance that the text names at `path`; one that is not known is reported.
+    pub(super) fn named(
+        &self,
+        word: &str,
+        path: &[&str],
+        report: &mut Report,
+    ) -> Option<(&InstanceName, &IpAddr)> {
+        let found = self.all.get_key_value(word);
+        if found.is_none() {
+            let message = format!("the instance \"{word}\" is not known");
+            report.unknown(path, message, ("instance", word), self.names());
+        }
+        found
+    }
+}
+
 /// Reads the instances and picks this host's.
 pub(super) fn read(
     raw: &BTreeMap<String, RawInstance>,

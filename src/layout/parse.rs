@@ -104,6 +104,7 @@ fn each(
             Ok(node) => {
                 parsed.insert(name, node);
             }
+            Err(_) if report.errors_are_full() => report.leave_out_error(),
             Err(error) => {
                 let offset = value.get_ron().as_ptr().addr() - text.as_ptr().addr();
                 say(&error, of_offset(text, offset), report);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::finding::Severity;
 use super::sample::{Machine, layout, on, only, refused, refused_on, same, with};
 use super::spec::{Program, Ready, Role, WatchdogAction};
+use super::suggest::COMPARED;
 use super::{Layout, Overrides, read};
 
 #[test]
@@ -30,6 +31,38 @@ fn processors_shared_by_two_entries_are_a_warning() {
         "3:26|x|cpus|not online on this host, and left out: 99|online are 0, 1, 2, 3, 4, 5, 6, 7",
     );
     assert_eq!(layout.children.last().unwrap().cpus, [1]);
+}
+
+/// Each entry's search alone would come to as many comparisons as there are names.
+#[test]
+fn a_fault_that_thousands_of_entries_share_is_not_looked_up_for_each() {
+    const ENTRIES: usize = 2_000;
+    let machine = Machine {
+        descriptors: 1 << 20,
+        ..Machine::default()
+    };
+    for fault in [
+        "node_type: Worker, manager: \"loger\"",
+        "node_type: Worker, manager: \"w{}x\"",
+        "command: [\"true\"], after: [\"loger\"]",
+        "command: [\"true\"], after: [\"w{}x\"]",
+        "command: [\"true\"], stage: \"wrokers\"",
+        "command: [\"true\"], instance: \"hree\"",
+        "comand: [\"true\"]",
+    ] {
+        let mut text = "(nodes: {\"logger\": (node_type: Logger)".to_owned();
+        for number in 0..ENTRIES {
+            let fault = fault.replace("{}", &number.to_string());
+            let _ = write!(text, ",\n\"w{number}\": ({fault})");
+        }
+        text.push_str("})");
+        let before = COMPARED.get();
+        let found = refused_on(&text, &machine);
+        let compared = COMPARED.get() - before;
+        assert!(compared <= 100 * ENTRIES, "{fault}: {compared}");
+        assert_eq!(found.len(), 501, "{fault}");
+        assert_eq!(found[500].message, "1500 more findings are not shown");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, Severity};
 use super::position::{Index, Position};
+use super::suggest::Hints;
 
 /// More errors than this, and more of anything else, are counted and not kept.
 const FINDINGS_MAX: usize = 500;
@@ -15,6 +16,7 @@ pub(super) struct Report {
     errors: usize,
     others: usize,
     left_out: usize,
+    hints: Hints,
 }
 
 impl Report {
@@ -26,6 +28,7 @@ impl Report {
             errors: 0,
             others: 0,
             left_out: 0,
+            hints: Hints::default(),
         }
     }
 
@@ -73,6 +76,33 @@ impl Report {
             message,
             hint: (!hint.is_empty()).then(|| hint.to_owned()),
         });
+    }
+
+    /// Would one more error only be counted? Then its place and its hint need not be found.
+    pub(super) fn errors_are_full(&self) -> bool {
+        self.errors >= FINDINGS_MAX
+    }
+
+    /// Counts an error that is not shown because there are too many.
+    pub(super) fn leave_out_error(&mut self) {
+        self.errors += 1;
+        self.left_out += 1;
+    }
+
+    /// An error about a word of `field` that is not among the known ones.
+    pub(super) fn unknown<'a>(
+        &mut self,
+        path: &[&str],
+        message: String,
+        (field, word): (&'static str, &str),
+        known: impl IntoIterator<Item = &'a str> + Clone,
+    ) {
+        if self.errors_are_full() {
+            self.leave_out_error();
+            return;
+        }
+        let hint = self.hints.get(field, word, known);
+        self.error(path, message, &hint);
     }
 
     pub(super) fn has_errors(&self) -> bool {

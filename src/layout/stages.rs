@@ -124,8 +124,9 @@ impl Stages {
         if let Ok(number) = word.parse() {
             return Some(number);
         }
-        let hint = suggest::hint(word, self.numbers.keys().map(String::as_str));
-        report.error(path, format!("the stage \"{word}\" is not known"), &hint);
+        let message = format!("the stage \"{word}\" is not known");
+        let names = self.numbers.keys().map(String::as_str);
+        report.unknown(path, message, ("stage", word), names);
         None
     }
 

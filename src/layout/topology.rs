@@ -101,16 +101,19 @@ fn manager_of(
     if managers.contains(word) {
         return NodeName::parse(word).ok();
     }
-    let only = managers.first().copied();
-    let hint = match only.filter(|_| managers.len() == 1) {
-        Some(manager) => format!("did you mean \"{manager}\"?"),
-        None => suggest::hint(word, everybody.iter().copied()),
-    };
     let message = if everybody.contains(word) {
         format!("\"{word}\" is no manager")
     } else {
         format!("there is no node \"{word}\"")
     };
-    ctx.report.error(&path, message, &hint);
+    let only = managers.first().filter(|_| managers.len() == 1);
+    match only {
+        Some(manager) => ctx.report.error(&path, message, &suggest::meant(manager)),
+        None => {
+            let everybody = everybody.iter().copied();
+            ctx.report
+                .unknown(&path, message, ("manager", word), everybody);
+        }
+    }
     None
 }
