@@ -71,7 +71,7 @@ pub(super) fn ports(entries: &[Entry<'_>], ctx: &mut Context<'_>) {
         port.or_default().take(address.ip(), name);
     }
     for entry in entries {
-        let Some(port) = entry.raw.p.filter(|port| *port != 0) else {
+        let Some(port) = entry.port() else {
             continue;
         };
         let path = ["nodes", entry.name, "p"];

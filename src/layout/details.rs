@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::spec::{
@@ -104,15 +103,9 @@ fn hook_words(hook: &Hook) -> String {
     let timeout = humantime::format_duration(hook.timeout);
     format!(
         "hooks.{}=[{}] within {timeout}",
-        word_of(hook.on),
+        hook.on.word(),
         quoted(&hook.command)
     )
-}
-
-/// The word that serde writes for it.
-fn word_of(value: impl Serialize) -> String {
-    let value = serde_json::to_value(value).unwrap_or_default();
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// How a child is kept alive, under the layout's names; the policy of restarts is [`restart`].

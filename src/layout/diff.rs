@@ -139,7 +139,7 @@ fn child_changes(old: &ChildSpec, new: &ChildSpec) -> Vec<FieldChange> {
             fields.remove("env");
         }
     }
-    compare("", &from, &to, &mut changes);
+    compare_json("", &from, &to, &mut changes);
     changes.extend(env_changes(&old.env, &new.env));
     changes
 }
@@ -167,52 +167,22 @@ fn env_changes(old: &[(String, String)], new: &[(String, String)]) -> Vec<FieldC
 fn topology_of(name: &str, running: &Layout, wanted: &Layout) -> Vec<FieldChange> {
     let mut changes = Vec::new();
     let (from, to) = (running.nodes.get(name), wanted.nodes.get(name));
-    if from != to {
-        compare("node", &json(from), &json(to), &mut changes);
-    }
+    compare("node", &from, &to, &mut changes);
     changes
 }
 
 fn setting_changes(running: &Layout, wanted: &Layout) -> Vec<FieldChange> {
     let mut changes = Vec::new();
-    compare(
-        "settings",
-        &json(&running.settings),
-        &json(&wanted.settings),
-        &mut changes,
-    );
-    compare(
-        "defaults.life",
-        &json(&running.defaults.life),
-        &json(&wanted.defaults.life),
-        &mut changes,
-    );
-    compare(
-        "defaults.watchdog",
-        &json(running.defaults.watchdog),
-        &json(wanted.defaults.watchdog),
-        &mut changes,
-    );
-    compare(
-        "instance",
-        &json(&running.instance),
-        &json(&wanted.instance),
-        &mut changes,
-    );
-    compare(
-        "instances",
-        &json(&running.instances),
-        &json(&wanted.instances),
-        &mut changes,
-    );
-    let stages = |layout: &Layout| -> BTreeMap<u16, Value> {
-        layout.stages.iter().map(|s| (s.number, json(s))).collect()
-    };
-    let (from, to) = (stages(running), stages(wanted));
-    let numbers: BTreeSet<u16> = from.keys().chain(to.keys()).copied().collect();
-    for number in numbers {
-        if let (Some(from), Some(to)) = (from.get(&number), to.get(&number)) {
-            compare(&format!("stages.{number}"), from, to, &mut changes);
+    let (old, new) = (&running.defaults, &wanted.defaults);
+    let all = &mut changes;
+    compare("settings", &running.settings, &wanted.settings, all);
+    compare("defaults.life", &old.life, &new.life, all);
+    compare("defaults.watchdog", &old.watchdog, &new.watchdog, all);
+    compare("instance", &running.instance, &wanted.instance, all);
+    compare("instances", &running.instances, &wanted.instances, all);
+    for to in &wanted.stages {
+        if let Some(from) = running.stages.iter().find(|s| s.number == to.number) {
+            compare(&format!("stages.{}", to.number), from, to, all);
         }
     }
     let local: BTreeSet<&str> = by_name(running)
@@ -228,16 +198,16 @@ fn setting_changes(running: &Layout, wanted: &Layout) -> Vec<FieldChange> {
         .collect();
     for name in names {
         let (from, to) = (running.nodes.get(name), wanted.nodes.get(name));
-        if from != to {
-            compare(
-                &format!("nodes.{name}"),
-                &json(from),
-                &json(to),
-                &mut changes,
-            );
-        }
+        compare(&format!("nodes.{name}"), &from, &to, all);
     }
     changes
+}
+
+/// Adds what differs between two values below `path`.
+fn compare<T: Serialize + PartialEq>(path: &str, from: &T, to: &T, changes: &mut Vec<FieldChange>) {
+    if from != to {
+        compare_json(path, &json(from), &json(to), changes);
+    }
 }
 
 fn json(value: impl Serialize) -> Value {
@@ -247,7 +217,7 @@ fn json(value: impl Serialize) -> Value {
 
 /// Adds what differs below `path`. Objects are compared key by key, everything else as a whole;
 /// durations are objects of two numbers and are shown as people write them.
-fn compare(path: &str, from: &Value, to: &Value, changes: &mut Vec<FieldChange>) {
+fn compare_json(path: &str, from: &Value, to: &Value, changes: &mut Vec<FieldChange>) {
     if from == to {
         return;
     }
@@ -263,7 +233,7 @@ fn compare(path: &str, from: &Value, to: &Value, changes: &mut Vec<FieldChange>)
                 };
                 let old = old.get(key).unwrap_or(&Value::Null);
                 let new = new.get(key).unwrap_or(&Value::Null);
-                compare(&deeper, old, new, changes);
+                compare_json(&deeper, old, new, changes);
             }
         }
         _ => changes.push(FieldChange {

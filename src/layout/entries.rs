@@ -35,6 +35,11 @@ impl Entry<'_> {
         self.raw.command.is_none() && !matches!(self.role, Role::None | Role::Control)
     }
 
+    /// Where it listens; port 0 is no port.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.raw.p.filter(|port| *port != 0)
+    }
+
     /// Does it run on this host?
     pub(super) fn is_started(&self) -> bool {
         self.local && (self.is_builtin() || self.raw.command.is_some())
@@ -239,7 +244,6 @@ fn raise_stages(entries: &mut [Entry<'_>], owners: &HashMap<String, &str>, ctx: 
     let mut local: BTreeSet<&str> = own.keys().copied().collect();
     own.extend(entries.iter().map(|e| (e.name, e.stage)));
     local.extend(entries.iter().filter(|e| e.local).map(|e| e.name));
-    let running: BTreeSet<&str> = ctx.running.names.keys().copied().collect();
     let mut after: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for entry in entries.iter() {
         let waits_for = after.entry(entry.name).or_default();
@@ -247,7 +251,8 @@ fn raise_stages(entries: &mut [Entry<'_>], owners: &HashMap<String, &str>, ctx: 
         for word in &entry.raw.after {
             let known = own.get_key_value(word.as_str()).map(|(name, _)| *name);
             let known = known.or_else(|| owners.get(word.as_str()).copied());
-            let known = known.or_else(|| running.get(word.as_str()).copied());
+            let running = || ctx.running.names.get_key_value(word.as_str());
+            let known = known.or_else(|| running().map(|(name, _)| *name));
             let Some(other) = known else {
                 let others = own.keys().copied().filter(|name| *name != entry.name);
                 let message = format!("there is no node \"{word}\" to start after");
@@ -263,10 +268,7 @@ fn raise_stages(entries: &mut [Entry<'_>], owners: &HashMap<String, &str>, ctx: 
             waits_for.insert(other);
         }
     }
-    let raised: HashMap<String, u16> = stages::raise(&own, &after, &mut ctx.report)
-        .into_iter()
-        .map(|(name, stage)| (name.to_owned(), stage))
-        .collect();
+    let raised = stages::raise(&own, &after, &mut ctx.report);
     for entry in entries {
         if let Some(stage) = raised.get(entry.name) {
             entry.stage = *stage;

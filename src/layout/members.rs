@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::entries::Entry;
 use super::prototype;
-use super::spec::{ChildSpec, HookPoint, PACKET_BYTES_MAX, Program, Ready, Role};
+use super::spec::{ChildSpec, PACKET_BYTES_MAX, Program, Ready, Role};
 use super::template::{self, Values};
 use crate::names::NodeName;
 
@@ -34,18 +34,8 @@ pub(super) fn children(entry: &Entry<'_>, ctx: &mut Context<'_>) -> Vec<ChildSpe
     children
 }
 
-/// A field of an entry: the path below it.
-type Field = &'static [&'static str];
-
-fn field_of(point: HookPoint) -> Field {
-    match point {
-        HookPoint::OnStart => &["hooks", "on_start"],
-        HookPoint::OnReady => &["hooks", "on_ready"],
-        HookPoint::OnExit => &["hooks", "on_exit"],
-        HookPoint::OnCrash => &["hooks", "on_crash"],
-        HookPoint::OnFailed => &["hooks", "on_failed"],
-    }
-}
+/// A field of an entry, and the one below it that is meant, if it has any.
+type Field = (&'static str, Option<&'static str>);
 
 /// What was complained of already: every member of an entry has the same faults.
 #[derive(Default)]
@@ -102,7 +92,7 @@ pub(super) fn sources(
         let interface = interface.as_deref();
         let file = file.as_deref();
         sources.push((
-            interface.map(|text| member.fill(text, &["interface"], ctx)),
+            interface.map(|text| member.fill(text, ("interface", None), ctx)),
             file.map(|text| member.captured(text, ctx)),
         ));
     }
@@ -192,26 +182,26 @@ impl<'a, 'r> Member<'a, 'r> {
         spec.name = self.name.clone();
         spec.home = ctx.run_dir.join(self.name.as_str());
         spec.directory = match &raw.directory {
-            Some(text) => self.path(text, &["directory"], ctx),
+            Some(text) => self.path(text, ("directory", None), ctx),
             None => spec.home.clone(),
         };
         spec.stdout_file = match &raw.stdout_file {
-            Some(text) => self.path(text, &["stdout_file"], ctx),
+            Some(text) => self.path(text, ("stdout_file", None), ctx),
             None => spec.home.join("stdout.log"),
         };
         spec.stderr_file = match &raw.stderr_file {
-            Some(text) => self.path(text, &["stderr_file"], ctx),
+            Some(text) => self.path(text, ("stderr_file", None), ctx),
             None => spec.home.join("stderr.log"),
         };
         spec.env = self.env(ctx);
         if let Program::Command(words) = &mut spec.program {
-            *words = self.command(words, &["command"], ctx);
+            *words = self.command(words, ("command", None), ctx);
         }
         if let Ready::Exec(words) = &mut spec.ready {
-            *words = self.command(words, &["ready"], ctx);
+            *words = self.command(words, ("ready", None), ctx);
         }
         for hook in &mut spec.hooks {
-            hook.command = self.command(&hook.command, field_of(hook.on), ctx);
+            hook.command = self.command(&hook.command, ("hooks", Some(hook.on.word())), ctx);
         }
         spec.cpus = std::mem::take(&mut self.cpus);
         self.check_size(&spec, ctx);
@@ -224,7 +214,7 @@ impl<'a, 'r> Member<'a, 'r> {
         let mut env = Vec::with_capacity(entry.raw.env.len() + usize::from(is_member));
         for (key, value) in &entry.raw.env {
             if !(is_member && key == CLUSTER_NODE) {
-                env.push((key.clone(), self.fill(value, &["env"], ctx)));
+                env.push((key.clone(), self.fill(value, ("env", None), ctx)));
             }
         }
         if is_member {
@@ -238,7 +228,7 @@ impl<'a, 'r> Member<'a, 'r> {
         let differs = words.first().is_some_and(|program| program.contains('{'));
         let words = words.iter().map(|w| self.fill(w, field, ctx)).collect();
         let words = ctx.command(words);
-        let is_due = differs && !self.complaints.programs.contains(field);
+        let is_due = differs && !self.complaints.programs.contains(&field);
         if (self.index == 1 || is_due) && !ctx.check_command(&words, &self.at(field)) {
             self.complaints.programs.insert(field);
         }
@@ -246,9 +236,9 @@ impl<'a, 'r> Member<'a, 'r> {
     }
 
     /// The path of a field, for the report.
-    fn at(&self, field: Field) -> Vec<&'a str> {
-        let mut path = vec!["nodes", self.entry.name];
-        path.extend(field);
+    fn at(&self, (field, below): Field) -> Vec<&'a str> {
+        let mut path = vec!["nodes", self.entry.name, field];
+        path.extend(below);
         path
     }
 
@@ -266,7 +256,7 @@ impl<'a, 'r> Member<'a, 'r> {
 
     /// A file to read packets from, which should be there.
     fn captured(&mut self, text: &str, ctx: &mut Context<'_>) -> PathBuf {
-        const FIELD: Field = &["pcap_file"];
+        const FIELD: Field = ("pcap_file", None);
         let path = self.path(text, FIELD, ctx);
         if self.entry.local && !self.complaints.captured && !ctx.host.exists(&path) {
             self.complaints.captured = true;

@@ -62,12 +62,7 @@ pub fn read_more(
     ctx.watchdog = running.defaults.watchdog;
     ctx.running = Running::of(running);
     let more = understand(&nodes, running, &mut ctx);
-    let failed = ctx.report.has_errors();
-    let findings = ctx.report.finish();
-    match failed {
-        false => Ok((more, findings)),
-        true => Err(findings),
-    }
+    ctx.report.conclude(Some(more))
 }
 
 /// Whatever comes of it is good only if the report holds no error.

@@ -51,9 +51,8 @@ pub(super) fn build(entry: &Entry<'_>, name: &NodeName, ctx: &mut Context<'_>) -
         rlimits: rlimits(&raw.limits),
         group_limits: group_limits(entry, ctx),
         cgroup: None,
-        listen: raw
-            .p
-            .filter(|port| *port != 0)
+        listen: entry
+            .port()
             .map(|port| SocketAddr::new(entry.ip, port))
             .into_iter()
             .collect(),
@@ -88,7 +87,7 @@ fn check_nice(entry: &Entry<'_>, ctx: &mut Context<'_>) {
 
 /// A role of our own is born with the socket and never accepts on it.
 fn check_port(entry: &Entry<'_>, ctx: &mut Context<'_>) {
-    if entry.is_builtin() && entry.raw.p.is_some_and(|port| port != 0) {
+    if entry.is_builtin() && entry.port().is_some() {
         let message =
             "the port is held open; nothing serves it in this build: callers are let go at once";
         ctx.report.add(

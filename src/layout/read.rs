@@ -54,12 +54,7 @@ pub fn read(
     };
     let mut ctx = Context::new(report, host, base, run_dir);
     let layout = understand(&parsed, text, absolute, overrides, &mut ctx);
-    let failed = ctx.report.has_errors();
-    let findings = ctx.report.finish();
-    match layout {
-        Some(layout) if !failed => Ok((layout, findings)),
-        Some(_) | None => Err(findings),
-    }
+    ctx.report.conclude(layout)
 }
 
 /// Where the text stands; a relative path starts where the default run directory is.

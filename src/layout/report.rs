@@ -109,6 +109,20 @@ impl Report {
         self.errors > 0
     }
 
+    /// What was understood with what is doubtful of it, or only why it does not hold. Nothing comes
+    /// with an error in the report.
+    pub(super) fn conclude<T>(
+        self,
+        understood: Option<T>,
+    ) -> Result<(T, Vec<Finding>), Vec<Finding>> {
+        let holds = !self.has_errors();
+        let findings = self.finish();
+        match understood {
+            Some(understood) if holds => Ok((understood, findings)),
+            Some(_) | None => Err(findings),
+        }
+    }
+
     /// All findings in the order of the text.
     pub(super) fn finish(mut self) -> Vec<Finding> {
         self.findings.sort_by_key(|f| (f.line, f.column));

@@ -245,6 +245,20 @@ pub enum HookPoint {
     OnFailed,
 }
 
+impl HookPoint {
+    /// Its word in layouts, events and what hooks are told.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::OnStart => "on_start",
+            Self::OnReady => "on_ready",
+            Self::OnExit => "on_exit",
+            Self::OnCrash => "on_crash",
+            Self::OnFailed => "on_failed",
+        }
+    }
+}
+
 /// Everything the stem needs to bear one child and to keep it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildSpec {
@@ -304,4 +318,17 @@ pub struct StageSpec {
     pub quorum: Option<u32>,
     /// After this long the next stage starts all the same.
     pub time_limit: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hooks_word_is_what_its_json_says() {
+        use HookPoint::*;
+        for point in [OnStart, OnReady, OnExit, OnCrash, OnFailed] {
+            assert_eq!(serde_json::to_value(point).unwrap(), point.word());
+        }
+    }
 }

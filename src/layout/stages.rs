@@ -175,14 +175,8 @@ pub(super) fn raise<'a>(
     report: &mut Report,
 ) -> HashMap<&'a str, u16> {
     let (order, circles) = order(after);
-    for circle in circles {
-        let Some(first) = circle.first() else {
-            continue;
-        };
-        let message = format!("a circle: {} → {first}", circle.join(" → "));
-        let hint = "one of them has to start without waiting for the others";
-        report.error(&["nodes", first, "after"], message, hint);
-    }
+    let hint = "one of them has to start without waiting for the others";
+    refuse(&circles, "after", hint, report);
     let mut effective: HashMap<&str, u16> = own.iter().map(|(name, n)| (*name, *n)).collect();
     for name in order {
         let beyond = after
@@ -198,6 +192,16 @@ pub(super) fn raise<'a>(
         }
     }
     effective
+}
+
+/// Reports circles of entries that name one another in this field.
+pub(super) fn refuse(circles: &[Vec<&str>], field: &str, hint: &str, report: &mut Report) {
+    for circle in circles {
+        if let Some(first) = circle.first() {
+            let message = format!("a circle: {} → {first}", circle.join(" → "));
+            report.error(&["nodes", first, field], message, hint);
+        }
+    }
 }
 
 /// Depth first without recursion: the entries with those they wait for first, and the circles.

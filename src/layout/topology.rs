@@ -39,14 +39,9 @@ pub(super) fn build(entries: &[Entry<'_>], ctx: &mut Context<'_>) -> BTreeMap<No
             nodes.insert(name.clone(), node);
         }
     }
-    for circle in stages::order(&naming).1 {
-        if let Some(first) = circle.first() {
-            let message = format!("a circle: {} → {first}", circle.join(" → "));
-            let hint = "a manager needs no manager; take it away";
-            ctx.report
-                .error(&["nodes", first, "manager"], message, hint);
-        }
-    }
+    let (_, circles) = stages::order(&naming);
+    let hint = "a manager needs no manager; take it away";
+    stages::refuse(&circles, "manager", hint, &mut ctx.report);
     nodes
 }
 
@@ -56,7 +51,7 @@ fn node(entry: &Entry<'_>) -> Node {
         node_type: entry.role,
         ip: entry.ip,
         zone_id: entry.raw.zone_id.clone().unwrap_or_default(),
-        p: entry.raw.p.filter(|port| *port != 0),
+        p: entry.port(),
         manager: None,
         metrics_port: entry.raw.metrics_port,
         instance: entry.instance.clone(),
