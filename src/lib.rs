@@ -2,7 +2,7 @@
 //!
 //! Dependencies point down, in this order:
 //!
-//! * words, pure: [`names`], [`layout`]
+//! * words, pure: [`names`], [`causes`], [`layout`]
 //! * conversations, pure: [`supervise`], [`control`], [`controller`]
 //! * the two unsafe islands: [`shm`], [`sys`]
 //! * the loop: [`net`]
@@ -10,6 +10,7 @@
 //!
 //! and above all of them the binary, in `supervisor/`.
 
+pub mod causes;
 pub mod control;
 pub mod controller;
 pub mod layout;

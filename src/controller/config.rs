@@ -58,7 +58,8 @@ pub struct Config {
     pub request_timeout: Duration,
 }
 
-/// An address with its port, as the peering interface describes it.
+/// An address with its port, as the peering interface describes it: the seeds' `NetworkInfo`. The
+/// controller listens nowhere in this build, so nobody is told yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkInfo {
     /// The address.
@@ -67,7 +68,8 @@ pub struct NetworkInfo {
     pub bound_port: u16,
 }
 
-/// A peer with its address, as the peering interface describes it.
+/// A peer with its address, as the peering interface describes it: the seeds' `EndpointInfo`, told
+/// to nobody yet as [`NetworkInfo`] is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointInfo {
     /// Its name.

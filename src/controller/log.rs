@@ -101,12 +101,6 @@ impl Formatter {
         text
     }
 
-    /// What a file ends with when it is closed in order.
-    #[must_use]
-    pub fn footer(&self, closed: SystemTime) -> String {
-        format!("#close\t{}\n", stamp(closed))
-    }
-
     /// One line; `None` below the threshold.
     #[must_use]
     pub fn line(&self, at: SystemTime, level: Level, message: &str) -> Option<String> {
@@ -183,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_header_lines_and_footer() {
+    fn a_file_has_header_lines_and_five_columns() {
         let formatter = formatter(Level::Info);
         assert_eq!(
             formatter.header(at(1_000_000_000, 0)),
@@ -197,10 +191,6 @@ mod tests {
                 .line(at(1_000_000_000, 42), Level::Info, "tx hello")
                 .unwrap(),
             "1000000000.000042\tcontroller-testbox\tINFO\tCONTROLLER\ttx hello\n"
-        );
-        assert_eq!(
-            formatter.footer(at(1_000_000_001, 0)),
-            "#close\t2001-09-09-01-46-41\n"
         );
     }
 

@@ -1,7 +1,6 @@
 //! A node's loop: wait, handle, beat; until it is told to leave, or nobody is left to tell it.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -12,6 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::Seat;
 use super::controller::ControllerRole;
+use crate::causes;
 use crate::layout::Node;
 use crate::layout::spec::Role;
 use crate::names::NodeName;
@@ -60,7 +60,7 @@ pub fn run(seat: Seat) -> i32 {
             let _ = writeln!(
                 io::stderr(),
                 "event=failed error=\"{}\"",
-                with_causes(&error)
+                causes::chain(&error)
             );
             if error.kind() == io::ErrorKind::InvalidInput {
                 MISCONFIGURED
@@ -68,15 +68,6 @@ pub fn run(seat: Seat) -> i32 {
                 TRY_AGAIN
             }
         }
-    }
-}
-
-/// An error with its causes.
-fn with_causes(error: &dyn Error) -> String {
-    let cause = error.source().map(with_causes);
-    match cause {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
 

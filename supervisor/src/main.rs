@@ -4,7 +4,6 @@
 
 #![forbid(unsafe_code)]
 
-mod causes;
 mod cli;
 mod client;
 mod daemon;
@@ -17,6 +16,7 @@ use clap::Parser;
 
 use cli::{CheckArgs, Cli, Command};
 use client::{check, completions, out};
+use cluster::causes;
 use cluster::control::Code;
 
 fn main() -> ExitCode {

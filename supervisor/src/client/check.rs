@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::failure::ClientError;
 use super::finish;
-use super::out::{Console, clean};
+use super::out::{Console, clean_lines};
 use crate::cli::CheckArgs;
 use crate::cli::shared::{Common, RUN_DIR};
 
@@ -71,8 +71,7 @@ fn check(
 }
 
 fn tell(finding: &Finding, console: &mut Console<'_>) {
-    let lines: Vec<String> = finding.to_string().lines().map(clean).collect();
-    let text = lines.join("\n");
+    let text = clean_lines(&finding.to_string());
     match finding.severity {
         Severity::Error => console.complain(&text),
         Severity::Warning | Severity::NotActedOn => console.explain(&format!("{text}\n")),

@@ -3,10 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use cluster::causes;
 use cluster::control::reply::ErrorBody;
 use cluster::control::{Code, REQUEST_BYTES_MAX, SCHEMA};
-
-use crate::causes;
 
 /// Why a client command failed. What the operator can do about it is the [`ClientError::hint`].
 #[derive(Debug, thiserror::Error)]

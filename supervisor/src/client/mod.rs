@@ -171,11 +171,7 @@ fn single<T: serde::de::DeserializeOwned>(
 ) -> Result<Code, ClientError> {
     let (line, answer) = answer::receive::<T>(connection)?;
     match answer {
-        Answer::Refused(error) if console.json => {
-            console.print_json(&line)?;
-            Ok(refused_code(&error))
-        }
-        Answer::Refused(error) => Err(ClientError::Refused(error)),
+        Answer::Refused(error) => console.refused(&line, error),
         Answer::Full(reply) if console.json => {
             console.print_json(&line)?;
             silently(console, |console| show(&reply, console))
@@ -231,20 +227,18 @@ fn shutdown(
         Answer::Refused(error) => Some(error),
         Answer::Full(plain) => plain.error,
     };
+    if let Some(error) = refused {
+        return console.refused(&line, error);
+    }
     if console.json {
         console.print_json(&line)?;
         console.flush()?;
     }
-    match refused {
-        Some(error) if console.json => return Ok(refused_code(&error)),
-        Some(error) => return Err(ClientError::Refused(error)),
-        None if no_wait => {
-            if !console.json {
-                console.print("the supervisor is stopping\n")?;
-            }
-            return Ok(Code::Done);
+    if no_wait {
+        if !console.json {
+            console.print("the supervisor is stopping\n")?;
         }
-        None => {}
+        return Ok(Code::Done);
     }
     while connection.line()?.is_some() {}
     if !console.json {

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
-use cluster::control::reply::Plain;
+use cluster::control::Code;
+use cluster::control::reply::{ErrorBody, Plain};
 
-use super::failure::ClientError;
+use super::failure::{ClientError, refused_code};
 use crate::cli::shared::Common;
 
 /// Colours, or none. Every method hands the text back with what switches the colour on and off.
@@ -60,6 +61,12 @@ pub(crate) fn clean(text: &str) -> String {
         }
     }
     clean
+}
+
+/// Several lines, each made harmless.
+pub(crate) fn clean_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(clean).collect();
+    lines.join("\n")
 }
 
 /// Where the client's words go.
@@ -163,6 +170,16 @@ impl<'a> Console<'a> {
         let _ = self.err.write_all(text.as_bytes());
     }
 
+    /// The supervisor refused: where JSON is read its own line says so, elsewhere the end of the
+    /// command will. Gives the code that the command ends with.
+    pub(crate) fn refused(&mut self, line: &str, error: ErrorBody) -> Result<Code, ClientError> {
+        if !self.json {
+            return Err(ClientError::Refused(error));
+        }
+        self.print_json(line)?;
+        Ok(refused_code(&error))
+    }
+
     /// Says why the command failed: on standard error, or, where JSON is read, as JSON.
     pub(crate) fn fail(&mut self, error: &ClientError) {
         if self.json {
@@ -171,8 +188,7 @@ impl<'a> Console<'a> {
                 let _ = self.print_json(&line).and_then(|()| self.flush());
             }
         } else {
-            let lines: Vec<String> = error.chain().lines().map(clean).collect();
-            self.complain(&format!("supervisor: {}", lines.join("\n")));
+            self.complain(&format!("supervisor: {}", clean_lines(&error.chain())));
         }
     }
 }
@@ -207,6 +223,7 @@ mod tests {
             clean("a\x1b[2Jb\tc\rd\u{9b}é"),
             "a\\u{1b}[2Jb\tc\\rd\\u{9b}é"
         );
+        assert_eq!(clean_lines("a\nb\x07\n"), "a\nb\\u{7}");
     }
 
     #[test]

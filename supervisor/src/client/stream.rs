@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::{self, Item};
 use super::connection::Connection;
-use super::failure::{ClientError, refused_code};
+use super::failure::ClientError;
 use super::out::{Console, Paint};
 use super::render;
 
@@ -48,11 +48,7 @@ pub(crate) fn show<T: Line>(
             Ok(Item::One(_)) if console.json => console.print_json(&line)?,
             Ok(Item::One(one)) => console.print(&one.text(console.paint))?,
             Ok(Item::End) => return Ok(Code::Done),
-            Ok(Item::Refused(error)) if console.json => {
-                console.print_json(&line)?;
-                return Ok(refused_code(&error));
-            }
-            Ok(Item::Refused(error)) => return Err(ClientError::Refused(error)),
+            Ok(Item::Refused(error)) => return console.refused(&line, error),
             Err(problem) => return Err(connection.garbled(&problem)),
         }
     }

@@ -8,7 +8,7 @@ use cluster::control::request::Envelope;
 
 use super::answer::{self, Answer};
 use super::connection::Connection;
-use super::failure::{ClientError, refused_code};
+use super::failure::ClientError;
 use super::out::Console;
 use super::render;
 use super::render::status::Asked;
@@ -27,11 +27,7 @@ pub(crate) fn status(
     loop {
         let (line, answer) = answer::receive::<StatusReply>(connection)?;
         match answer {
-            Answer::Refused(error) if console.json => {
-                console.print_json(&line)?;
-                return Ok(refused_code(&error));
-            }
-            Answer::Refused(error) => return Err(ClientError::Refused(error)),
+            Answer::Refused(error) => return console.refused(&line, error),
             Answer::Full(_) if console.json => console.print_json(&line)?,
             Answer::Full(reply) => {
                 let text = render::status::text(&reply, asked, SystemTime::now(), console.paint);

@@ -5,7 +5,7 @@ use cluster::control::reply::{ErrorBody, LATE, NodeResult};
 use super::lines;
 use super::table::{self, Align, Cell, Row};
 use crate::client::failure::ClientError;
-use crate::client::out::{Console, Paint, Tone, clean};
+use crate::client::out::{Console, Paint, Tone, clean, clean_lines};
 
 const COLUMNS: [(&str, Align); 3] = [("", Align::Left), ("", Align::Left), ("", Align::Left)];
 
@@ -29,8 +29,7 @@ pub(crate) fn show(
         }
     }
     if let Some(error) = error {
-        let text: Vec<String> = error.message.lines().map(clean).collect();
-        console.complain(&format!("supervisor: {}", text.join("\n")));
+        console.complain(&format!("supervisor: {}", clean_lines(&error.message)));
     }
     Ok(())
 }
