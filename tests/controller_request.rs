@@ -1,11 +1,7 @@
 //! The request table: deadlines, parts, late and double answers, bounds; and a long random
 //! conversation held against a plain model. `SIM_SEED=… cargo test` replays one seed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod controller_seed;
 

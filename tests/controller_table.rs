@@ -1,11 +1,7 @@
 //! The controller's table: snapshots, states, readiness; a long random story held against a plain
 //! model. `SIM_SEED=… cargo test` replays one seed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod controller_seed;
 

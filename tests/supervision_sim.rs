@@ -6,10 +6,7 @@
 //!
 //! All times are shrunk, and all of them are virtual: nothing here sleeps.
 
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a panic here is a finding like any other"
-)]
+#![cfg(test)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

@@ -3,12 +3,7 @@
 //! A rule looks at all files and returns complaints. Each rule is also shown made-up files that
 //! break it: a rule that cannot fail is decoration. Comments and literals do not count as code.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod tidy_shown;
 mod tidy_source;

@@ -1,12 +1,6 @@
 //! Commands that pass the check and cannot be run all the same: what is said, and what happens then.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

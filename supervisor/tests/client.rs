@@ -1,11 +1,6 @@
 //! The sub-commands of the real client: exit codes, selectors, columns, JSON.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

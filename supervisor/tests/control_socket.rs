@@ -1,11 +1,6 @@
 //! The control socket against clients that are foreign, broken, hostile, slow, or many.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

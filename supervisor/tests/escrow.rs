@@ -1,12 +1,7 @@
 //! Listening sockets outlive who serves them: a connection made while a node or the stem is dead is
 //! served by the successor, and the port is never closed in between.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

@@ -1,11 +1,6 @@
 //! The supervisor as process 1 of a namespace, as it is in a container.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

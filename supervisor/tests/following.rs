@@ -1,11 +1,6 @@
 //! `logs -f` and `events -f`: what comes, as it comes, over deaths.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

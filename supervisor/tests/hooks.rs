@@ -1,12 +1,6 @@
 //! Hooks: when each runs, what it reads, where its words go, and what ends it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

@@ -1,11 +1,6 @@
 //! What a node may use: limits, niceness, processors, control groups.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

@@ -1,12 +1,6 @@
 //! Links that a node's user puts in the way of the supervisor, which is root and must not follow them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

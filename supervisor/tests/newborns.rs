@@ -1,12 +1,7 @@
 //! What a node is born with: its own descriptors, signals, group and environment, and nothing of the
 //! stem's or the supervisor's; after a revival of the stem as before.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

@@ -1,12 +1,6 @@
 //! Nodes are killed from outside in every state of the table, and by every signal that kills.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

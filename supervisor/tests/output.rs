@@ -1,12 +1,6 @@
 //! What nodes say: in their files, on the supervisor's console, and to whoever follows a file.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

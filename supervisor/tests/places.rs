@@ -1,12 +1,7 @@
 //! Users, privileges and the places that belong to them: a supervisor without any, and one of root that
 //! gives nodes to others.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

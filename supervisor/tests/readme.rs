@@ -2,12 +2,7 @@
 //!
 //! Nothing of a cluster is started here; the program is asked for its help, and checks layouts.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 use std::collections::BTreeSet;
 use std::fs;

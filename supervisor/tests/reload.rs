@@ -1,12 +1,6 @@
 //! SIGHUP and SIGUSR2: the layout read again, the state told, log files opened again.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

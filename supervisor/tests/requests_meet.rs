@@ -1,13 +1,7 @@
 //! How nodes are ended: grace, SIGKILL after it, and requests that meet one another on the way.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test may panic, and owns its clock"
-)]
+#![cfg(test)]
+#![expect(clippy::disallowed_methods, reason = "a test owns its clock")]
 
 mod common;
 

@@ -1,11 +1,6 @@
 //! Deaths by SIGKILL: nodes, the stem, the supervisor; who comes back, and who is left.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

@@ -1,12 +1,6 @@
 //! Rolling restarts: one after the other, stopped by the first failure, one at a time.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

@@ -1,12 +1,6 @@
 //! The run directory: what the supervisor says when it cannot have it, and what it finds there.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

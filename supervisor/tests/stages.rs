@@ -1,12 +1,6 @@
 //! Stages, seen from outside: who starts after whom, who ends before whom, and what a late one does.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

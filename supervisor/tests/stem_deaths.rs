@@ -1,13 +1,7 @@
 //! The stem is killed while its nodes are in every state of the table, while somebody waits for them,
 //! and again before its successor has done its work.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

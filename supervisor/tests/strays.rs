@@ -1,13 +1,7 @@
 //! Commands that leave processes behind, or do odd things to their output.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test may panic and owns its clock"
-)]
+#![cfg(test)]
+#![expect(clippy::disallowed_methods, reason = "a test owns its clock")]
 
 mod common;
 

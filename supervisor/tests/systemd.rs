@@ -1,13 +1,8 @@
 //! What a service manager is told, and when. The test plays the service manager: it binds the socket
 //! that the supervisor is told of, and reads.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test may panic, and owns its clock"
-)]
+#![cfg(test)]
+#![expect(clippy::disallowed_methods, reason = "a test owns its clock")]
 
 mod common;
 

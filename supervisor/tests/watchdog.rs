@@ -1,13 +1,7 @@
 //! The watchdog: nodes whose heartbeat stops are told apart from those that live, and dealt with as
 //! the layout says.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![cfg(test)]
 
 mod common;
 

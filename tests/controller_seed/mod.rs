@@ -1,7 +1,5 @@
 //! Seeds for the controller's random tests, and an instant to start from.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
 use std::time::Instant;
 
 /// So many seeds are tried on every run.

@@ -1,11 +1,5 @@
 //! The repository's files as the tidy test reads them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
-
 use std::fs;
 use std::path::Path;
 
