@@ -142,8 +142,8 @@ fn sigquit_stops_without_grace() {
     expect_ended(cluster, &tree, &[0, 5]);
 }
 
-/// Shows: grace and deadline of the layout end those who ignore SIGTERM, and the exit code tells of it
-/// only when the deadline of the whole had to.
+/// Shows: the deadline of the whole stop ends those who ignore SIGTERM and have a longer grace, and the
+/// exit code tells of it.
 #[test]
 fn the_deadline_of_the_stop_ends_whoever_is_left() {
     let layout = STUBBORN
