@@ -16,8 +16,6 @@ use serde_json::{Value, json};
 /// Says that it goes when it is asked to.
 const POLITE: &str = r#"command: ["sh", "-c", "trap 'echo going; exit 0' TERM; echo >&${{NOTIFY_FD}}; sleep infinity & wait"], ready: Notify"#;
 
-const NO_CONTROLLER: &str = "controller: (enabled: false)";
-
 /// Shows: a node can end the supervisor with SIGTERM; the node ends first, and its last words
 /// are kept (A1).
 #[test]
@@ -93,7 +91,7 @@ fn restart(cluster: &Cluster, names: &[&str]) {
 /// each birth is an event that names the process which `status` shows (A5).
 #[test]
 fn restarts_change_processes_but_not_names_and_each_is_an_event() {
-    let head = NO_CONTROLLER;
+    let head = layouts::NO_CONTROLLER;
     let names = ["one", "two"];
     let nodes = names.map(|name| (name, "node_type: Worker"));
     let cluster = Start::with(&layouts::layout(head, &nodes)).start_ready();

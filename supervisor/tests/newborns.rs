@@ -74,11 +74,7 @@ fn expect_executed(cluster: &Cluster) {
 
 /// Kills the stem and waits for all nodes of the next one.
 fn revive_stem(cluster: &Cluster) {
-    let stem = cluster.stem_pid().unwrap();
-    processes::signal(stem, Signal::SIGKILL);
-    common::wait_for("another stem", common::PATIENCE, || {
-        cluster.stem_pid().filter(|pid| *pid != stem)
-    });
+    cluster.kill_stem();
     cluster.wait_ready();
     expect_executed(cluster);
 }

@@ -8,15 +8,12 @@ use std::time::Duration;
 
 use common::client::Connection;
 use common::layouts::{
-    self, CRASHING, ENDING, IDLE, LONG_DELAY, LONG_GRACE, NEVER_READY, STUBBORN,
+    self, AT_ONCE, CRASHING, ENDING, IDLE, LONG_DELAY, LONG_GRACE, NEVER_READY, STUBBORN,
 };
 use common::processes::{self, ProcessId};
 use common::{Cluster, Start};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-
-/// Born again without delay, whenever it dies.
-const AT_ONCE: &str = r#"restart: (floor: "0s", ceiling: "0s", give_up: "off")"#;
 
 fn one(entry: &[&str]) -> Start {
     Start::with(&layouts::nodes(&[("node", &layouts::entry(entry))]))
@@ -33,12 +30,6 @@ fn end_by(cluster: &Cluster, signal: Signal) -> Value {
     })
 }
 
-fn wait_other_pid(cluster: &Cluster, state: &str, pid: Option<i32>) -> Value {
-    cluster.wait_node("node", &format!("{state} with another pid"), |node| {
-        node["state"] == state && node["pid"].is_i64() && node["pid"].as_i64() != pid.map(i64::from)
-    })
-}
-
 /// Shows: who was not ready yet when it was killed waits its delay, and starts again.
 #[test]
 fn a_node_killed_while_it_starts_waits_and_starts_again() {
@@ -49,7 +40,7 @@ fn a_node_killed_while_it_starts_waits_and_starts_again() {
     let exit = end_by(&cluster, Signal::SIGKILL);
     assert_eq!(exit["detail"]["ending"], "SIGKILL");
     assert_eq!(exit["detail"]["asked"], "false");
-    wait_other_pid(&cluster, "starting", before);
+    cluster.wait_other_pid("node", "starting", before);
     assert_eq!(cluster.events_of("node_backoff", "node").len(), 1);
     cluster.stop_and_expect_nobody_left();
 }
@@ -111,7 +102,7 @@ fn no_pid_is_shown_of_a_node_that_has_no_process() {
 #[test]
 fn a_pid_is_not_shown_after_its_end_was_reported() {
     let cluster = one(&[r#"command: ["sleep", "0.02"]"#, AT_ONCE]).start();
-    for _ in 0..50 {
+    common::wait_for("twenty deaths", common::PATIENCE, || {
         let ended: Vec<String> = cluster
             .events_of("node_exited", "node")
             .iter()
@@ -119,7 +110,8 @@ fn a_pid_is_not_shown_after_its_end_was_reported() {
             .collect();
         let shown = cluster.node("node")["pid"].to_string();
         assert!(!ended.contains(&shown), "{shown} ended before");
-    }
+        (ended.len() >= 20).then_some(())
+    });
 }
 
 /// Shows: each deadly signal from outside ends in a revival, and is named in what `status` shows.
@@ -134,7 +126,7 @@ fn a_node_is_revived_after_any_deadly_signal() {
         let pid = cluster.node_pid("node");
         let exit = end_by(&cluster, signal);
         assert_eq!(exit["detail"]["ending"], name);
-        let node = wait_other_pid(&cluster, "ready", pid);
+        let node = cluster.wait_other_pid("node", "ready", pid);
         assert_eq!(node["last_exit"]["signal"], name);
         assert_eq!(node["last_exit"]["asked"], false);
     }
@@ -145,13 +137,13 @@ fn a_node_is_revived_after_any_deadly_signal() {
 #[test]
 fn a_built_in_node_that_is_asked_to_end_from_outside_comes_back_twice() {
     let worker = layouts::entry(&["node_type: Worker", AT_ONCE]);
-    let head = "controller: (enabled: false)";
+    let head = layouts::NO_CONTROLLER;
     let cluster = Start::with(&layouts::layout(head, &[("node", &worker)])).start_ready();
     for _ in 0..2 {
         let pid = cluster.node_pid("node");
         let exit = end_by(&cluster, Signal::SIGTERM);
         assert_eq!(exit["detail"]["ending"], "exit 0");
-        wait_other_pid(&cluster, "ready", pid);
+        cluster.wait_other_pid("node", "ready", pid);
     }
     let count = |said: &str, word: &str| said.matches(word).count();
     // It may be ready before its words are written.
@@ -169,7 +161,7 @@ fn a_node_that_is_stopped_and_then_killed_is_revived() {
     processes::halt(pid.unwrap());
     let exit = end_by(&cluster, Signal::SIGKILL);
     assert_eq!(exit["detail"]["ending"], "SIGKILL");
-    wait_other_pid(&cluster, "ready", pid);
+    cluster.wait_other_pid("node", "ready", pid);
     cluster.stop_and_expect_nobody_left();
 }
 
@@ -203,7 +195,7 @@ fn a_crash_is_reported_with_its_signal_and_last_words_and_a_stop_is_not() {
     let cluster = one(&[script, AT_ONCE]).start_ready();
     let pid = cluster.node_pid("node");
     end_by(&cluster, Signal::SIGSEGV);
-    wait_other_pid(&cluster, "ready", pid);
+    cluster.wait_other_pid("node", "ready", pid);
     let report = common::wait_for("a report", common::PATIENCE, || {
         cluster.crash_reports("node").first().cloned()
     });
@@ -250,7 +242,7 @@ fn nothing_gathers_in_the_stem_when_its_nodes_die_again_and_again() {
         ("probed", &probed),
         ("worker", &worker),
     ];
-    let head = "controller: (enabled: false)";
+    let head = layouts::NO_CONTROLLER;
     let cluster = Start::with(&layouts::layout(head, &entries)).start_ready();
     let (supervisor, stem) = (cluster.pid(), cluster.stem_pid().unwrap());
     let before = [supervisor, stem].map(processes::descriptor_kinds);

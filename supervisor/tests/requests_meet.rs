@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::client::Connection;
 use common::layouts::{self, CRASHING, GATED, IDLE, LONG_DELAY, LONG_GRACE, NEVER_READY, STUBBORN};
-use common::processes;
 use common::{Cluster, Start};
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 fn one(entry: &[&str]) -> Cluster {
@@ -56,12 +54,8 @@ fn many_that_ignore_sigterm_are_killed_together_while_siblings_live_on() {
     let mut waiting = send(&cluster, &json!({"stop": {"select": names, "wait": true}}));
     let mut revived = 0;
     while cluster.node("stubborn-1")["state"] != "stopped" {
-        let pid = cluster.node_pid("sibling");
-        processes::signal(pid.unwrap(), Signal::SIGKILL);
         let killed = Instant::now();
-        cluster.wait_node("sibling", "back", |node| {
-            node["state"] == "ready" && node["pid"].as_i64() != pid.map(i64::from)
-        });
+        cluster.replace("sibling");
         assert!(killed.elapsed() < GRACE, "it waited for the others");
         revived += 1;
     }
@@ -180,11 +174,10 @@ fn a_restart_while_it_restarts_makes_one_birth() {
 #[test]
 fn a_restart_while_it_starts_makes_another_birth() {
     let cluster = one(&[GATED]);
-    let pid = cluster.wait_node("node", "born", |node| node["pid"].is_i64())["pid"].clone();
+    cluster.wait_node("node", "born", |node| node["pid"].is_i64());
+    let pid = cluster.node_pid("node");
     let mut waiting = send(&cluster, &request("restart"));
-    cluster.wait_node("node", "another birth", |node| {
-        node["pid"].is_i64() && node["pid"] != pid
-    });
+    cluster.wait_other_pid("node", "starting", pid);
     std::fs::write(cluster.directory().join("go"), "").unwrap();
     ok(waiting.receive());
     assert_eq!(cluster.node("node")["restarts"], 1);

@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::processes::{self, ProcessId};
+use common::processes;
 use common::{Cluster, Start};
 use nix::sys::signal::Signal;
 
@@ -37,12 +37,9 @@ fn pids(cluster: &Cluster) -> Vec<(String, i64)> {
 #[test]
 fn a_killed_node_comes_back_and_nobody_else_is_touched() {
     let cluster = Start::with(SITE).start_ready();
-    for (name, pid) in pids(&cluster) {
+    for (name, _) in pids(&cluster) {
         let before = pids(&cluster);
-        processes::signal(i32::try_from(pid).unwrap(), Signal::SIGKILL);
-        cluster.wait_node(&name, "back with another pid", |node| {
-            node["state"] == "ready" && node["pid"].as_i64() != Some(pid)
-        });
+        cluster.replace(&name);
         for (other, other_pid) in before.iter().filter(|(other, _)| *other != name) {
             assert_eq!(
                 cluster.node(other)["pid"].as_i64(),
@@ -60,14 +57,7 @@ fn a_killed_node_comes_back_and_nobody_else_is_touched() {
 fn a_killed_stem_comes_back_with_all_its_nodes() {
     let cluster = Start::with(SITE).start_ready();
     for _ in 0..2 {
-        let before = cluster.tree();
-        let stem = cluster.stem_pid().unwrap();
-        processes::signal(stem, Signal::SIGKILL);
-        common::wait_for("another stem", common::PATIENCE, || {
-            cluster.stem_pid().filter(|pid| *pid != stem)
-        });
-        let left: Vec<&ProcessId> = before.iter().filter(|process| process.is_alive()).collect();
-        assert!(left.is_empty(), "a new stem beside the old {left:?}");
+        cluster.kill_stem();
         cluster.wait_ready();
     }
     cluster.stop_and_expect_nobody_left();

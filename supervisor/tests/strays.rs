@@ -7,10 +7,9 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::layouts::{self, IDLE};
+use common::layouts::{self, AT_ONCE, IDLE};
 use common::processes::{self, ProcessId, Stat};
 use common::{Cluster, Start};
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 /// Makes a daemon in a session of its own, in the manner of old: its parent has ended when it begins.
@@ -31,9 +30,6 @@ def go_on():
 threading.Thread(target=go_on).start()
 ctypes.CDLL(None).pthread_exit(None)
 "#;
-
-/// Born again at once, whenever it dies.
-const AT_ONCE: &str = r#"restart: (floor: "0s", ceiling: "0s", give_up: "off")"#;
 
 fn one(entry: &[&str]) -> Start {
     Start::with(&layouts::nodes(&[("node", &layouts::entry(entry))]))
@@ -99,26 +95,12 @@ fn a_command_that_makes_itself_a_daemon_ends_as_failed_and_leaves_nobody() {
 #[test]
 fn a_successor_is_born_when_the_last_stray_is_gone() {
     let command = shell(&format!("{DAEMONISES}; exec sleep infinity"));
-    let restart = r#"restart: (floor: "0s", ceiling: "0s", give_up: "off")"#;
-    let cluster = one(&[&command, restart]).start_ready();
+    let cluster = one(&[&command, AT_ONCE]).start_ready();
     let stray = daemon_of(&cluster);
-    let pid = cluster.node_pid("node").unwrap();
-    processes::signal(pid, Signal::SIGKILL);
-    cluster.wait_node("node", "back", |node| {
-        node["pid"].is_i64() && node["pid"].as_i64() != Some(i64::from(pid))
-    });
+    cluster.replace("node");
     assert!(!stray.is_alive(), "{stray:?} lives beside the successor");
     cluster.wait_event("node_left_processes", Some("node"));
     cluster.stop_and_expect_nobody_left();
-}
-
-/// Kills the node, and waits until a successor is there.
-fn replace(cluster: &Cluster) {
-    let pid = cluster.node_pid("node").unwrap();
-    processes::signal(pid, Signal::SIGKILL);
-    cluster.wait_node("node", "back", |node| {
-        node["pid"].is_i64() && node["pid"].as_i64() != Some(i64::from(pid))
-    });
 }
 
 /// The process whose number a node wrote to a file in the test's directory.
@@ -146,7 +128,7 @@ fn a_stray_without_its_first_thread_is_ended_too() {
     let stray = written(&cluster, "up");
     assert_eq!(Stat::of(stray.pid).unwrap().state, 'Z');
     assert!(has_threads(&stray));
-    replace(&cluster);
+    cluster.replace("node");
     assert!(!has_threads(&stray), "it lives beside the successor");
     cluster.wait_event("node_left_processes", Some("node"));
     cluster.stop_and_expect_nobody_left();
@@ -161,7 +143,7 @@ fn a_successor_is_born_when_the_last_strays_child_is_gone() {
     for _ in 0..5 {
         let inner = written(&cluster, "inner");
         std::fs::remove_file(cluster.directory().join("inner")).unwrap();
-        replace(&cluster);
+        cluster.replace("node");
         assert!(!inner.is_alive(), "{inner:?} lives beside the successor");
     }
     cluster.stop_and_expect_nobody_left();
@@ -179,10 +161,10 @@ fn a_daemon_without_an_environment_holds_up_one_birth_only() {
         let name = Stat::of(daemon.pid)?.name;
         (name == "sleep" && processes::environment(daemon.pid).is_empty()).then_some(())
     });
-    replace(&cluster);
+    cluster.replace("node");
     let fastest = (0..10).map(|_| {
         let begun = Instant::now();
-        replace(&cluster);
+        cluster.replace("node");
         begun.elapsed()
     });
     let fastest = fastest.min().unwrap();
@@ -195,19 +177,12 @@ fn a_daemon_without_an_environment_holds_up_one_birth_only() {
 #[test]
 fn a_living_nodes_daemon_is_left_alone_when_others_die() {
     let keeper = shell(&format!("{DAEMONISES}; exec sleep infinity"));
-    let other = layouts::entry(&[
-        IDLE,
-        r#"restart: (floor: "0s", ceiling: "0s", give_up: "off")"#,
-    ]);
+    let other = layouts::entry(&[IDLE, AT_ONCE]);
     let cluster =
         Start::with(&layouts::nodes(&[("keeper", &keeper), ("other", &other)])).start_ready();
     let daemon = daemon_of(&cluster);
     for _ in 0..5 {
-        let pid = cluster.node_pid("other").unwrap();
-        processes::signal(pid, Signal::SIGKILL);
-        cluster.wait_node("other", "back", |node| {
-            node["state"] == "ready" && node["pid"].as_i64() != Some(i64::from(pid))
-        });
+        cluster.replace("other");
     }
     assert!(daemon.is_alive());
     let answer = cluster.ask(&json!({"stop": {"select": ["keeper"], "wait": true}}));
@@ -240,8 +215,7 @@ fn a_child_that_keeps_the_output_open_holds_up_nothing() {
 #[test]
 fn a_command_that_closes_its_output_lives_on() {
     let command = shell("echo before; exec >&- 2>&-; exec sleep infinity");
-    let restart = r#"restart: (floor: "0s", ceiling: "0s", give_up: "off")"#;
-    let cluster = one(&[&command, restart]).start_ready();
+    let cluster = one(&[&command, AT_ONCE]).start_ready();
     common::wait_for("its pipes are closed", common::PATIENCE, || {
         pipes(&cluster).is_empty().then_some(())
     });
@@ -250,11 +224,7 @@ fn a_command_that_closes_its_output_lives_on() {
         (&before["state"], &before["restarts"]),
         (&json!("ready"), &json!(0))
     );
-    let pid = cluster.node_pid("node").unwrap();
-    processes::signal(pid, Signal::SIGKILL);
-    cluster.wait_node("node", "back", |node| {
-        node["state"] == "ready" && node["pid"].as_i64() != Some(i64::from(pid))
-    });
+    cluster.replace("node");
     common::wait_for("both births have spoken", common::PATIENCE, || {
         (cluster.read("node/stdout.log") == "before\nbefore\n").then_some(())
     });

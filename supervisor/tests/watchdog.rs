@@ -9,7 +9,6 @@ use common::layouts;
 use common::processes;
 use common::{Cluster, Start};
 use nix::sys::signal::Signal;
-use serde_json::Value;
 
 /// Time enough for a heart to beat on a busy machine, and little enough to wait for.
 const STALE: &str = "1s";
@@ -37,7 +36,7 @@ fn worker(action: &str, grace: &str) -> Cluster {
         &format!("stop: (grace: {grace:?})"),
         r#"limits: (core: "0")"#,
     ]);
-    let head = "controller: (enabled: false)";
+    let head = layouts::NO_CONTROLLER;
     Start::with(&layouts::layout(head, &[("node", &entry)])).start_ready()
 }
 
@@ -51,13 +50,6 @@ fn command(action: &str) -> Cluster {
     let start = Start::with(&layouts::nodes(&[("node", &entry)]));
     std::fs::write(start.directory().join("beats.py"), BEATS).unwrap();
     start.start_ready()
-}
-
-/// Waits until the node is back with another process; gives its state.
-fn wait_revived(cluster: &Cluster, pid: i32) -> Value {
-    cluster.wait_node("node", "revived", |node| {
-        node["state"] == "ready" && node["pid"].is_i64() && node["pid"] != pid
-    })
 }
 
 /// Shows: `Report` shows a node that stands still as degraded, and as ready when it goes on.
@@ -92,7 +84,7 @@ fn a_hung_node_is_restarted_where_the_layout_says_so() {
     processes::halt(pid);
     let hung = cluster.wait_event("node_hung", Some("node"));
     assert_eq!(hung["detail"]["action"], "restart");
-    let node = wait_revived(&cluster, pid);
+    let node = cluster.wait_other_pid("node", "ready", Some(pid));
     assert_eq!(node["last_exit"]["code"], 0);
     assert_eq!(node["last_exit"]["asked"], false);
     cluster.stop_and_expect_nobody_left();
@@ -106,7 +98,7 @@ fn a_hung_node_is_aborted_where_the_layout_says_so() {
     let pid = cluster.node_pid("node").unwrap();
     processes::halt(pid);
     cluster.wait_event("node_hung", Some("node"));
-    let node = wait_revived(&cluster, pid);
+    let node = cluster.wait_other_pid("node", "ready", Some(pid));
     assert_eq!(node["last_exit"]["signal"], "SIGABRT");
     let report = common::wait_for("a report", common::PATIENCE, || {
         cluster.crash_reports("node").first().cloned()
@@ -126,7 +118,7 @@ fn a_command_that_falls_silent_is_aborted_and_revived() {
     std::fs::write(cluster.directory().join("hang"), "").unwrap();
     let hung = cluster.wait_event("node_hung", Some("node"));
     assert_eq!(hung["detail"]["action"], "abort");
-    let node = wait_revived(&cluster, pid);
+    let node = cluster.wait_other_pid("node", "ready", Some(pid));
     assert_eq!(node["last_exit"]["signal"], "SIGABRT");
     let report = common::wait_for("a report", common::PATIENCE, || {
         cluster.crash_reports("node").first().cloned()

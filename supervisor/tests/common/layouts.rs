@@ -24,6 +24,12 @@ pub const CRASHING: &str = r#"command: ["sh", "-c", "exit 1"]"#;
 /// Ends at once, as it should.
 pub const ENDING: &str = r#"command: ["true"]"#;
 
+/// Born again without any delay, as often as it takes.
+pub const AT_ONCE: &str = r#"restart: (floor: "0s", ceiling: "0s", give_up: "off")"#;
+
+/// The head of a layout whose nodes stay among themselves.
+pub const NO_CONTROLLER: &str = "controller: (enabled: false)";
+
 /// A delay that no test waits for.
 pub const LONG_DELAY: &str = r#"restart: (floor: "300s", ceiling: "300s")"#;
 

@@ -43,7 +43,20 @@ pub fn program() -> Command {
 ///
 /// # Panics
 /// When it has not come in time; says what was waited for.
-pub fn wait_for<T>(what: &str, within: Duration, mut done: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, within: Duration, done: impl FnMut() -> Option<T>) -> T {
+    wait_or_tell(what, within, done, String::new)
+}
+
+/// As [`wait_for`]; `tell` says what there is instead of what was waited for.
+///
+/// # Panics
+/// When it has not come in time.
+pub fn wait_or_tell<T>(
+    what: &str,
+    within: Duration,
+    mut done: impl FnMut() -> Option<T>,
+    tell: impl Fn() -> String,
+) -> T {
     let deadline = Instant::now() + within;
     loop {
         if let Some(found) = done() {
@@ -51,7 +64,8 @@ pub fn wait_for<T>(what: &str, within: Duration, mut done: impl FnMut() -> Optio
         }
         assert!(
             Instant::now() < deadline,
-            "waited {within:?} in vain for: {what}"
+            "waited {within:?} in vain for: {what}\n{}",
+            tell()
         );
         pause();
     }
@@ -381,13 +395,16 @@ impl Cluster {
 
     /// Waits for the supervisor's own end.
     pub fn wait_end(&mut self) -> ExitStatus {
+        self.wait_end_within(PATIENCE)
+    }
+
+    /// Waits for the supervisor's own end, which has to come in this time.
+    pub fn wait_end_within(&mut self, within: Duration) -> ExitStatus {
         if let Some(status) = self.ended {
             return status;
         }
         let child = &mut self.child;
-        let status = wait_for("the supervisor ends", PATIENCE, || {
-            child.try_wait().unwrap()
-        });
+        let status = wait_for("the supervisor ends", within, || child.try_wait().unwrap());
         self.ended = Some(status);
         status
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -102,21 +102,16 @@ pub fn with_environment(text: &str) -> Vec<ProcessId> {
 
 /// None of these is alive after so long.
 pub fn expect_gone(processes: &[ProcessId], within: Duration) {
-    let deadline = Instant::now() + within;
-    loop {
-        let left: Vec<_> = processes
-            .iter()
-            .filter(|process| process.is_alive())
-            .collect();
-        if left.is_empty() {
-            return;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "still alive after {within:?}: {left:?}"
-        );
-        super::pause();
-    }
+    let left = || {
+        let left = processes.iter().filter(|process| process.is_alive());
+        left.collect::<Vec<_>>()
+    };
+    super::wait_or_tell(
+        "all of them are gone",
+        within,
+        || left().is_empty().then_some(()),
+        || format!("still alive: {:?}", left()),
+    );
 }
 
 /// Signals a process that a test started.

@@ -3,34 +3,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::processes::{self, ProcessId};
-use super::{Cluster, MARK, PATIENCE, pause, wait_for, walk};
+use super::{Cluster, MARK, PATIENCE, wait_for, wait_or_tell, walk};
 
 impl Cluster {
     /// Waits until a node satisfies a condition; gives it as `status` shows it.
     pub fn wait_node(&self, name: &str, what: &str, done: impl Fn(&Value) -> bool) -> Value {
-        let what = format!("{name}: {what}");
-        let mut last = Value::Null;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let node = self.node(name);
-            if done(&node) {
-                return node;
-            }
-            if node != Value::Null {
-                last = node;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "in vain for {what}; last seen {last}\n{}",
-                self.console()
-            );
-            pause();
-        }
+        wait_or_tell(
+            &format!("{name}: {what}"),
+            PATIENCE,
+            || Some(self.node(name)).filter(|node| done(node)),
+            || format!("it is {}\n{}", self.node(name), self.console()),
+        )
+    }
+
+    /// Waits until a node is in this state with another process than that one.
+    pub fn wait_other_pid(&self, name: &str, state: &str, pid: Option<i32>) -> Value {
+        let pid = pid.map(i64::from);
+        self.wait_node(name, &format!("{state} with another pid"), |node| {
+            node["state"] == state && node["pid"].is_i64() && node["pid"].as_i64() != pid
+        })
+    }
+
+    /// Kills a node's process and waits until the node is ready with another one.
+    pub fn replace(&self, name: &str) -> Value {
+        let pid = self.node_pid(name).unwrap();
+        processes::signal(pid, nix::sys::signal::Signal::SIGKILL);
+        self.wait_other_pid(name, "ready", Some(pid))
     }
 
     pub fn wait_state(&self, name: &str, state: &str) -> Value {
@@ -43,19 +46,12 @@ impl Cluster {
     }
 
     pub fn wait_cluster(&self, state: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let status = self.status();
-            if status["cluster"] == state {
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "the cluster is not {state}: {status}\n{}",
-                self.console()
-            );
-            pause();
-        }
+        wait_or_tell(
+            &format!("the cluster is {state}"),
+            PATIENCE,
+            || (self.status()["cluster"] == state).then_some(()),
+            || format!("it is {}\n{}", self.status(), self.console()),
+        );
     }
 
     /// Waits for an event of this kind, about this node if one is given.
@@ -88,19 +84,12 @@ impl Cluster {
 
     /// Waits until a file of the run directory is as wanted; gives all it holds.
     pub fn wait_content(&self, path: &str, what: &str, done: impl Fn(&str) -> bool) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let content = self.read(path);
-            if done(&content) {
-                return content;
-            }
-            let console = self.console();
-            assert!(
-                Instant::now() < deadline,
-                "{path}: in vain for {what}; it holds:\n{content}\n{console}"
-            );
-            pause();
-        }
+        wait_or_tell(
+            &format!("{path}: {what}"),
+            PATIENCE,
+            || Some(self.read(path)).filter(|content| done(content)),
+            || format!("it holds:\n{}\n{}", self.read(path), self.console()),
+        )
     }
 
     /// The supervisor and everybody who was born below it, wherever in the tree he may be by now.
@@ -130,19 +119,14 @@ impl Cluster {
     /// Waits until a process has no more descriptors of any kind than it had once. What it had may have
     /// held a passing one or two: a leak shows when something happens many times.
     pub fn wait_no_more_descriptors(&self, pid: i32, once: &BTreeMap<String, usize>) {
-        let deadline = Instant::now() + Duration::from_secs(5);
-        loop {
-            let now = processes::descriptor_kinds(pid);
-            let more = |(kind, count): (&String, &usize)| count > once.get(kind).unwrap_or(&0);
-            if !now.iter().any(more) {
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "descriptors once {once:?} and now {now:?}"
-            );
-            pause();
-        }
+        let now = || processes::descriptor_kinds(pid);
+        let more = |(kind, count): (&String, &usize)| count > once.get(kind).unwrap_or(&0);
+        wait_or_tell(
+            "no more descriptors than once",
+            Duration::from_secs(5),
+            || (!now().iter().any(more)).then_some(()),
+            || format!("once {once:?} and now {:?}", now()),
+        );
     }
 
     /// Waits until every process that `status` shows has its pid file; they are written a little later.
