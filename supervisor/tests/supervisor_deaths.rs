@@ -8,7 +8,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::layouts::{self, GATED, IDLE, LONG_GRACE, STUBBORN};
-use common::processes;
+use common::processes::{self, ProcessId};
 use common::{Cluster, Start};
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -110,6 +110,35 @@ fn built_in_nodes_of_every_role_go_with_the_supervisor() {
     let tree = cluster.tree();
     cluster.signal(Signal::SIGKILL);
     processes::expect_gone(&tree, Duration::from_secs(6));
+}
+
+/// Shows: loggers have time to write what they hold when everybody else is gone already, and the stem
+/// waits for them, a built-in one that stands still and a command that would rather not go.
+#[test]
+fn loggers_outlive_everybody_else_and_the_stem_waits_for_them() {
+    let reluctant = layouts::entry(&["node_type: Logger", STUBBORN]);
+    let cluster = Start::with(&layouts::nodes(&[
+        ("manager", "node_type: Manager"),
+        ("worker", "node_type: Worker"),
+        ("idle", IDLE),
+        ("logger", "node_type: Logger"),
+        ("reluctant", &reluctant),
+    ]))
+    .start_ready();
+    let process = |name| ProcessId::of(cluster.node_pid(name).unwrap()).unwrap();
+    let others = ["manager", "worker", "idle"].map(process);
+    let [logger, reluctant] = ["logger", "reluctant"].map(process);
+    let stem = ProcessId::of(cluster.stem_pid().unwrap()).unwrap();
+    let tree = cluster.tree();
+    processes::halt(logger.pid);
+    cluster.signal(Signal::SIGKILL);
+    processes::expect_gone(&others, GONE);
+    for process in [&logger, &reluctant, &stem] {
+        assert!(process.is_alive(), "{process:?} went too early");
+    }
+    processes::signal(reluctant.pid, Signal::SIGKILL);
+    processes::signal(logger.pid, Signal::SIGCONT);
+    processes::expect_gone(&tree, GONE);
 }
 
 /// Shows: nodes are no reason for whoever reads the supervisor's output to wait: the pipe ends.
