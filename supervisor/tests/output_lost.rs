@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use common::{Cluster, Start, can_mount, wait_for};
+use common::{Cluster, Start, wait_for};
 use nix::sys::signal::Signal;
 
 /// A path as the supervisor's own mounts show it.
@@ -23,9 +23,6 @@ fn in_mounts_of(cluster: &Cluster, path: &str) -> PathBuf {
 /// file says how much is missing. The disk is a small one that only this supervisor sees.
 #[test]
 fn a_full_disk_is_counted_and_told_and_the_node_goes_on() {
-    if !can_mount() {
-        return; // the test below shows the same on /dev/full, but for the recovery
-    }
     let cluster = Start::with(
         r#"Layout(nodes: { "writer": (
             command: ["sh", "-c", "

@@ -87,17 +87,25 @@ pub struct Cluster {
     ended: Option<ExitStatus>,
 }
 
+/// Executes what follows so that it dies when the test does, and with it everybody below: a test binary
+/// that is killed drops nothing. It hangs on the thread that starts it, which is the test's own.
+const LEASH: [&str; 3] = ["setpriv", "--pdeathsig=KILL", "--"];
+
 /// A name space of mounts of one's own; whoever is not root becomes root in it.
 const OWN_MOUNTS: [&str; 2] = ["--mount", "--map-root-user"];
 
-/// Can this machine give a test file systems of its own?
-pub fn can_mount() -> bool {
+/// # Panics
+/// Where the machine gives a test no file systems of its own: what needs them says so instead of
+/// passing.
+fn need_mounts() {
     let mut command = Command::new("unshare");
     command.args(OWN_MOUNTS).args(["sh", "-c"]);
-    command
-        .arg("mount -t tmpfs none /mnt")
-        .stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    let output = command.arg("mount -t tmpfs none /mnt").output().unwrap();
+    assert!(
+        output.status.success(),
+        "run the tests where unshare(1) may mount: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// How a supervisor is to be started.
@@ -170,8 +178,11 @@ impl Start {
     }
 
     /// Runs this shell script first, with file systems that only the supervisor and its nodes see.
-    /// Ask [`can_mount`] before.
+    ///
+    /// # Panics
+    /// Where that cannot be had.
     pub fn in_own_mounts(mut self, script: &str) -> Self {
+        need_mounts();
         self.mounts = Some(self.fill_in(script));
         self
     }
@@ -212,20 +223,23 @@ impl Start {
         let path = self.directory.path();
         fs::write(path.join("site.ron"), self.fill_in(&self.layout)).unwrap();
         let run_dir = self.run_dir.clone().unwrap_or_else(|| path.join("run"));
-        let mut command = match (&self.mounts, self.through.split_first()) {
-            (None, None) => program(),
-            (None, Some((first, words))) => {
-                let mut command = Command::new(first);
-                command.args(words).arg(places::reachable_program(path));
-                command
-            }
-            (Some(script), _) => {
-                let mut command = Command::new("unshare");
-                command.args(OWN_MOUNTS).args(["sh", "-ec"]);
-                command.arg(format!("{script}\nexec \"$@\"")).arg("sh");
-                command.arg(program().get_program());
-                command
-            }
+        let mut command = Command::new(LEASH[0]);
+        command.args(&LEASH[1..]);
+        // Whoever changes user or name space loses the first leash.
+        match &self.mounts {
+            None if self.through.is_empty() => command.arg(program().get_program()),
+            None => command
+                .args(&self.through)
+                .args(LEASH)
+                .arg(places::reachable_program(path)),
+            Some(script) => command
+                .arg("unshare")
+                .args(OWN_MOUNTS)
+                .args(["sh", "-ec"])
+                .arg(format!("{script}\nexec \"$@\""))
+                .arg("sh")
+                .args(LEASH)
+                .arg(program().get_program()),
         };
         command
             .arg("--layout")
