@@ -1,6 +1,7 @@
 //! What a client is answered. The serialised forms are what `--json` prints.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,16 @@ use super::{Code, SCHEMA};
 
 /// What is said of a node that had not got there when the time limit passed. Clients know it by this.
 pub const LATE: &str = "the time limit passed";
+
+/// A moment as replies, logs and reports write it: RFC 3339 in UTC, with milliseconds. A clock that shows
+/// a time before 1970 is taken to show that year's first moment.
+///
+/// # Panics
+/// After the year 9999, which that text cannot tell.
+#[must_use]
+pub fn moment(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at.max(UNIX_EPOCH)).to_string()
+}
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -336,4 +347,19 @@ pub struct DeployReply {
     pub diff: crate::layout::diff::Difference,
     /// One for each changed node.
     pub results: Vec<NodeResult>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_not_set_is_told_too() {
+        let before = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(moment(before), "1970-01-01T00:00:00.000Z");
+        let later = UNIX_EPOCH + Duration::from_millis(1_000_000_000_042);
+        assert_eq!(moment(later), "2001-09-09T01:46:40.042Z");
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use cluster::control::reply::Event;
+use cluster::control::reply::{Event, moment};
 use cluster::names::NodeName;
 
 /// So many events are kept for those who come later.
@@ -32,7 +32,7 @@ impl Kept {
         let detail = self.detail.iter();
         Event {
             seq: self.seq,
-            at: rfc3339(self.at),
+            at: moment(self.at),
             kind: self.kind.to_owned(),
             node: self.node.as_ref().map(ToString::to_string),
             detail: detail
@@ -99,11 +99,6 @@ impl Events {
         found.reverse();
         found
     }
-}
-
-/// A moment as replies and logs write it.
-pub(super) fn rfc3339(at: SystemTime) -> String {
-    humantime::format_rfc3339_millis(at).to_string()
 }
 
 fn log_line(weight: Weight, event: &Kept) {

@@ -10,7 +10,6 @@ use cluster::supervise::vocabulary::HelperPurpose;
 
 use super::Daemon;
 use super::events::Weight;
-use super::reports::hook_word;
 use crate::output::{self, Command, CrashFacts, LossState, Note};
 
 /// The layout's words about output, as the output thread takes them.
@@ -65,7 +64,7 @@ impl Daemon {
             return;
         };
         let label = match purpose {
-            HelperPurpose::Hook(on) => hook_word(on),
+            HelperPurpose::Hook(on) => on.word(),
             HelperPurpose::Readiness => "ready",
         };
         self.output.send(Command::AttachHelper {

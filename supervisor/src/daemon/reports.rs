@@ -3,7 +3,6 @@
 use std::os::fd::OwnedFd;
 use std::time::{Instant, SystemTime};
 
-use cluster::layout::spec::HookPoint;
 use cluster::names::{Incarnation, NodeName};
 use cluster::shm::heartbeat::Heartbeat;
 use cluster::supervise::child::{Ending, State};
@@ -284,20 +283,9 @@ impl Daemon {
             Ending::Exited(_) | Ending::Signaled { .. } | Ending::NotBorn(_) => Weight::Warn,
         };
         let detail = [
-            ("hook", hook_word(on).to_owned()),
+            ("hook", on.word().to_owned()),
             ("ending", ending_words(ending)),
         ];
         self.event(weight, "hook_ended", Some(name), &detail);
-    }
-}
-
-/// The key of a hook in the layout.
-pub(super) fn hook_word(on: HookPoint) -> &'static str {
-    match on {
-        HookPoint::OnStart => "on_start",
-        HookPoint::OnReady => "on_ready",
-        HookPoint::OnExit => "on_exit",
-        HookPoint::OnCrash => "on_crash",
-        HookPoint::OnFailed => "on_failed",
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use cluster::control::reply::{DiagReply, LogLine, NamesReply, NodeDiag, Plain, Stream};
+use cluster::control::reply::{DiagReply, LogLine, NamesReply, NodeDiag, Plain, Stream, moment};
 use cluster::control::request::{Envelope, Request};
 use cluster::control::select::{Candidate, Selectors, pick};
 use cluster::control::{Code, SCHEMA};
@@ -167,7 +167,7 @@ impl Daemon {
         }
         if dropped > 0 {
             let line = LogLine {
-                at: super::events::rfc3339(cluster::sys::clock::wall()),
+                at: moment(cluster::sys::clock::wall()),
                 node: "supervisor".to_owned(),
                 stream: Stream::Err,
                 text: format!("{dropped} lines were not shown: this client read too slowly"),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cluster::control::Code;
+use cluster::control::reply::moment;
 use cluster::layout::finding::{Finding, Severity};
 use cluster::layout::{self, Layout, More, Overrides};
 use cluster::net::poller::Poller;
@@ -236,7 +237,7 @@ fn open_log(
     builder.target(env_logger::Target::Pipe(Box::new(target)));
     builder.format(move |buffer, record| {
         use std::io::Write;
-        let at = super::events::rfc3339(sys::clock::wall());
+        let at = moment(sys::clock::wall());
         match format {
             LogFormat::Text => writeln!(buffer, "{at} {:<5} {}", record.level(), record.args()),
             LogFormat::Json => {

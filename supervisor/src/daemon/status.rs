@@ -4,14 +4,13 @@ use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use cluster::control::SCHEMA;
-use cluster::control::reply::{InstanceStatus, LastExit, NodeStatus, StatusReply};
+use cluster::control::reply::{InstanceStatus, LastExit, NodeStatus, StatusReply, moment};
 use cluster::layout::signals;
 use cluster::names::NodeName;
 use cluster::supervise::child::Ending;
 use cluster::sys;
 
 use super::Daemon;
-use super::events::rfc3339;
 use super::nodes::{Exit, Node, Sample};
 
 /// A rate is taken over no less than this.
@@ -98,7 +97,7 @@ impl Daemon {
         let cpu_pct = usage.and_then(|usage| rate(node, usage.cpu, now));
         let live = node.live.as_ref();
         let unborn = node.stillborn_reason().filter(|_| !node.state.is_alive());
-        let time = |at: Option<SystemTime>| at.map(rfc3339);
+        let time = |at: Option<SystemTime>| at.map(moment);
         Some(NodeStatus {
             name: name.to_string(),
             role: node.spec.role.word().to_owned(),
@@ -159,6 +158,6 @@ fn last_exit(exit: Exit) -> LastExit {
         signal,
         core,
         asked: exit.asked,
-        at: rfc3339(exit.at),
+        at: moment(exit.at),
     }
 }

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use cluster::control::reply::moment;
 use cluster::names::{Incarnation, NodeName};
 use cluster::supervise::child::Ending;
 use cluster::supervise::vocabulary::Usage;
@@ -157,11 +158,6 @@ fn lines(kept: &[KeptLine]) -> Value {
     kept.iter()
         .map(|line| json!({ "at": moment(line.at), "text": line.text }))
         .collect()
-}
-
-/// A moment as the control protocol writes it.
-pub(super) fn moment(at: SystemTime) -> String {
-    humantime::format_rfc3339_millis(at).to_string()
 }
 
 /// A moment as part of a file's name: `20261120T093001Z`.

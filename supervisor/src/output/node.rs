@@ -7,14 +7,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
-use cluster::control::reply::{LogLine, Stream};
+use cluster::control::reply::{LogLine, Stream, moment};
 use cluster::names::{Incarnation, NodeName};
 use mio::unix::pipe::Receiver;
 use nix::fcntl::{FcntlArg, fcntl};
 
 use super::Settings;
 use super::console::Console;
-use super::crash::moment;
 use super::file::{AppendFile, Appending, FileEvent};
 use super::follow::Followers;
 use super::lines::{End, MARK, Splitter};

@@ -4,11 +4,11 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use cluster::control::reply::{LogLine, Stream};
+use cluster::control::reply::{LogLine, Stream, moment};
 use cluster::names::{Incarnation, NodeName};
 use mio::{Interest, Token};
 
-use super::crash::{self, Crash, CrashFacts, moment};
+use super::crash::{self, Crash, CrashFacts};
 use super::follow::Wanted;
 use super::node::{Pipe, Speaker};
 use super::place::Owner;
