@@ -74,6 +74,8 @@ fn only_persistent_nodes_survive_the_supervisor() {
     assert_eq!(node["in_layout"], false);
     assert_eq!(second.node("resting")["state"], "stopped");
     second.ok(&["destroy", "lasting", "resting"]);
+    // Pid files go a little later than their nodes, and none would go after the supervisor's death.
+    second.wait_content("lasting/pid", "no pid file", str::is_empty);
     let third = second.kill_and_prepare_another().start_ready();
     assert!(third.node("lasting").is_null());
     assert!(third.node("resting").is_null());
