@@ -111,6 +111,8 @@ pub struct Fleet {
     members: BTreeMap<NodeName, Box<Member>>,
     /// Those whose stage waits.
     pending: BTreeSet<NodeName>,
+    /// Those who are to stop, or to be forgotten, and wait for their turn.
+    departing: BTreeSet<NodeName>,
     incomplete_from: Option<u16>,
     stages: BTreeMap<u16, Stage>,
     deadlines: BTreeSet<(Instant, NodeName)>,
@@ -246,6 +248,7 @@ impl Fleet {
         closing.deadline = closing.deadline.min(deadline);
         for (name, member) in &mut self.members {
             member.leave(grace);
+            self.departing.insert(name.clone());
             self.touched.insert(name.clone());
         }
         self.unsettled = true;
@@ -326,10 +329,10 @@ impl Fleet {
         }
     }
 
-    /// The next child that is to be born now, skipping those in `held`.
+    /// The next child that is to be born now, skipping those that are `held`.
     #[must_use]
-    pub fn next_due(&self, held: &BTreeSet<NodeName>) -> Option<&NodeName> {
-        self.due.iter().find(|name| !held.contains(*name))
+    pub fn next_due(&self, held: impl Fn(&NodeName) -> bool) -> Option<&NodeName> {
+        self.due.iter().find(|name| !held(name))
     }
 
     /// A child, to look at.
@@ -379,17 +382,18 @@ impl Fleet {
         } else {
             self.due.remove(name);
         }
+        if member.leaving.is_some() || member.forget {
+            self.departing.insert(name.clone());
+        } else {
+            self.departing.remove(name);
+        }
         self.touched.insert(name.clone());
         self.unsettled = true;
     }
 
     /// Lets go of those who are to stop and whose later stages have stopped.
     fn release_leaving(&mut self, now: Instant, out: &mut Vec<Action>) {
-        if !self
-            .members
-            .values()
-            .any(|m| m.leaving.is_some() || m.forget)
-        {
+        if self.departing.is_empty() {
             return;
         }
         let last = self
@@ -398,13 +402,9 @@ impl Fleet {
             .filter(|m| m.child.state().is_alive() && (m.leaving.is_some() || !m.child.wanted()))
             .map(|m| m.stage)
             .max();
-        let ready: Vec<NodeName> = self
-            .members
-            .iter()
-            .filter(|(_, m)| m.leaving.is_some())
-            .filter(|(_, m)| !m.child.is_born() || last.is_none_or(|last| m.stage >= last))
-            .map(|(name, _)| name.clone())
-            .collect();
+        let ready = self.departing_who(|m| {
+            m.leaving.is_some() && (!m.child.is_born() || last.is_none_or(|last| m.stage >= last))
+        });
         for name in ready {
             let Some(member) = self.members.get_mut(&name) else {
                 continue;
@@ -413,15 +413,16 @@ impl Fleet {
             self.step(&name, Event::Stop(grace), now, out);
             self.forget_if_gone(&name, out);
         }
-        let gone: Vec<NodeName> = self
-            .members
-            .iter()
-            .filter(|(_, m)| m.forget && !m.child.state().is_alive() && m.leaving.is_none())
-            .map(|(name, _)| name.clone())
-            .collect();
+        let gone =
+            self.departing_who(|m| m.forget && !m.child.state().is_alive() && m.leaving.is_none());
         for name in gone {
             self.forget_if_gone(&name, out);
         }
+    }
+
+    fn departing_who(&self, is_meant: impl Fn(&Member) -> bool) -> Vec<NodeName> {
+        let meant = |name: &&NodeName| self.members.get(*name).is_some_and(|m| is_meant(m));
+        self.departing.iter().filter(meant).cloned().collect()
     }
 
     fn forget_if_gone(&mut self, name: &NodeName, out: &mut Vec<Action>) {
@@ -435,6 +436,7 @@ impl Fleet {
             }
             self.due.remove(name);
             self.pending.remove(name);
+            self.departing.remove(name);
             self.touched.remove(name);
             out.push(Action::Forgotten(name.clone()));
         }

@@ -372,7 +372,7 @@ impl World {
                 self.bear(&name);
             }
         }
-        while let Some(name) = self.fleet.next_due(&held).cloned() {
+        while let Some(name) = self.fleet.next_due(|name| held.contains(name)).cloned() {
             if self.dice.chance(3) {
                 // The descriptors of its last life are still in use; it has to wait.
                 held.insert(name);

@@ -92,7 +92,7 @@ impl Shell {
         self.fleet.run_deadlines(self.now, &mut self.told);
         self.fleet.settle(self.now, &mut self.told);
         let mut born = Vec::new();
-        while let Some(next) = self.fleet.next_due(&BTreeSet::new()).cloned() {
+        while let Some(next) = self.fleet.next_due(|_| false).cloned() {
             self.fleet.born(&next, Ok(()), self.now);
             born.push(next.to_string());
         }

@@ -3,9 +3,9 @@
 //! Everything a child needs is made before the fork; the fork's child returns up through the loop with
 //! its share, and the parent reports the other share to the supervisor.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use cluster::layout::spec::{ChildSpec, HookPoint, Program, Ready};
@@ -55,28 +55,21 @@ impl Stem {
         if !self.going || self.orphaned.is_some() || self.link.is_pressed() {
             return false;
         }
-        self.helpers.is_waiting() || self.fleet.next_due(&self.held_names()).is_some()
+        self.helpers.is_waiting() || self.next_due().is_some()
     }
 
-    fn held_names(&self) -> BTreeSet<NodeName> {
-        self.held.keys().cloned().collect()
+    fn next_due(&self) -> Option<&NodeName> {
+        self.fleet.next_due(|name| self.held.contains_key(name))
     }
 
     /// Bears those who are due. Returns in the child with its share of the world.
     pub(super) fn bear_due(&mut self, now: Instant) -> Option<Newborn> {
-        let mut held = self.held_names();
         for _ in 0..BIRTHS_A_TURN {
             if !self.births_wait() {
                 return None;
             }
-            let born = match self.fleet.next_due(&held).cloned() {
-                Some(name) => {
-                    let born = self.bear(&name, now);
-                    if self.held.contains_key(&name) {
-                        held.insert(name);
-                    }
-                    born
-                }
+            let born = match self.next_due().cloned() {
+                Some(name) => self.bear(&name, now),
                 None => self.bear_helper(now),
             };
             if born.is_some() {
@@ -111,7 +104,11 @@ impl Stem {
         incarnation: Incarnation,
         now: Instant,
     ) -> io::Result<Option<Newborn>> {
-        let Some(spec) = self.records.get(name).map(|record| record.spec.clone()) else {
+        let Some(spec) = self
+            .records
+            .get(name)
+            .map(|record| Arc::clone(&record.spec))
+        else {
             return Ok(None);
         };
         let Some(listeners) = self.listeners_of(&spec)? else {
@@ -258,7 +255,6 @@ impl Stem {
     ) -> io::Result<()> {
         let name = &spec.name;
         let pidfd = sys::pidfd::open(pid)?;
-        let copy = pidfd.try_clone()?;
         let mut notices = Vec::new();
         for notice in share.notices {
             let source = Source::Notice(name.clone());
@@ -273,7 +269,7 @@ impl Stem {
             control: share.control.is_some(),
             heartbeat: share.heartbeat_fd.is_some(),
         };
-        let fds = [Some(copy), Some(share.stdout), Some(share.stderr)]
+        let fds = [Some(pidfd), Some(share.stdout), Some(share.stderr)]
             .into_iter()
             .chain([share.control, share.heartbeat_fd])
             .flatten()
@@ -281,7 +277,6 @@ impl Stem {
         self.link.report(report, fds);
         let live = Live {
             pid,
-            pidfd,
             incarnation,
             notices,
             probe: None,
@@ -296,7 +291,12 @@ impl Stem {
         Ok(())
     }
 
-    fn newborn(&self, spec: ChildSpec, incarnation: Incarnation, share: ChildShare) -> Newborn {
+    fn newborn(
+        &self,
+        spec: Arc<ChildSpec>,
+        incarnation: Incarnation,
+        share: ChildShare,
+    ) -> Newborn {
         Newborn {
             spec,
             incarnation,

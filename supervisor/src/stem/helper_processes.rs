@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cluster::layout::spec::{HookPoint, Program};
+use cluster::layout::spec::{ChildSpec, HookPoint, Program};
 use cluster::names::NodeName;
 use cluster::supervise::child::{Ending, State};
 use cluster::supervise::fleet::Change;
@@ -172,7 +173,7 @@ impl Stem {
         let Some(record) = self.records.get(&plan.name) else {
             return Ok(None);
         };
-        let mut spec = record.spec.clone();
+        let mut spec = ChildSpec::clone(&record.spec);
         spec.program = Program::Command(plan.command.clone());
         spec.watchdog = None;
         let incarnation = self
@@ -186,7 +187,7 @@ impl Stem {
         let link = self.link.copy()?;
         match sys::process::fork().map_err(fork_error)? {
             Forked::Child => Ok(Some(Newborn {
-                spec,
+                spec: Arc::new(spec),
                 incarnation,
                 stem: self.pid,
                 soft_limit: self.soft_limit,

@@ -1,8 +1,9 @@
 //! The stem: the one process that forks. It bears the children, reaps them, and keeps their deadlines.
 //!
-//! Owns: the link to the supervisor, the signal descriptor, the listening sockets, a pidfd for every
-//! child. Hands over: at each birth the seat's share of them; to the supervisor the read ends of the
-//! output pipes, the control sockets, and a copy of what must outlive the stem.
+//! Owns: the link to the supervisor, the signal descriptor, the listening sockets. Hands over: at each
+//! birth the seat's share of them; to the supervisor the child's pidfd, the read ends of its output
+//! pipes, its control socket, and a copy of what must outlive the stem. A child costs the stem no
+//! descriptor that lasts: every birth copies them all.
 //! Never: logs, starts a thread, resolves a name, decides whether a child should run. It reports facts.
 
 mod birth;

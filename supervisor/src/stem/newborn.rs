@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use cluster::layout::spec::{ChildSpec, Program, Ready, Resource};
 use cluster::names::Incarnation;
@@ -31,7 +32,7 @@ const NOT_SET_UP: i32 = 125;
 /// A child just forked, with its share of the world.
 #[derive(Debug)]
 pub(crate) struct Newborn {
-    pub(super) spec: ChildSpec,
+    pub(super) spec: Arc<ChildSpec>,
     pub(super) incarnation: Incarnation,
     /// The process that must still be its parent once the parent-death signal is set.
     pub(super) stem: i32,
@@ -84,10 +85,10 @@ impl Newborn {
         };
         drop(self.link);
         node::run(Seat {
-            name: self.spec.name,
+            name: self.spec.name.clone(),
             role,
             incarnation: self.incarnation,
-            directory: self.spec.directory,
+            directory: self.spec.directory.clone(),
             control,
             ready: self.ready,
             listeners: self.listeners,

@@ -1,6 +1,7 @@
 //! What each order of the supervisor makes the stem do.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use cluster::supervise::vocabulary::{Order, VERSION};
@@ -32,7 +33,7 @@ impl Stem {
             Order::Stages(stages) => self.fleet.set_stages(stages),
             Order::Know { spec, past } => {
                 let (name, stage, life) = (spec.name.clone(), spec.stage, spec.life.clone());
-                self.know(*spec);
+                self.know(Arc::from(spec));
                 self.fleet.know(name, stage, life, &past, now);
             }
             Order::Want { name, up, grace } => self.fleet.want(&name, up, grace, now),

@@ -1,6 +1,7 @@
 //! What the stem knows of each child: its description, and the process it has just now.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Instant;
 
 use cluster::layout::spec::ChildSpec;
@@ -17,15 +18,15 @@ use crate::stem::readiness::Probe;
 /// A child the stem knows.
 #[derive(Debug)]
 pub(super) struct Record {
-    pub(super) spec: ChildSpec,
+    pub(super) spec: Arc<ChildSpec>,
     pub(super) live: Option<Live>,
 }
 
 /// Its process.
 #[derive(Debug)]
 pub(super) struct Live {
+    /// Its own number until we reap it, which forgets all of this: no signal can reach another.
     pub(super) pid: i32,
-    pub(super) pidfd: OwnedFd,
     pub(super) incarnation: Incarnation,
     /// Where it says that it is ready, or alive, and how the poller knows that descriptor.
     pub(super) notices: Vec<(Notice, Key)>,
@@ -59,7 +60,7 @@ impl Notice {
 
 impl Stem {
     /// Gets to know a child, or takes over its new description from its next birth on.
-    pub(super) fn know(&mut self, spec: ChildSpec) {
+    pub(super) fn know(&mut self, spec: Arc<ChildSpec>) {
         let name = spec.name.clone();
         for address in &spec.listen {
             let key = EscrowKey::Listener {
@@ -145,12 +146,12 @@ impl Stem {
         self.records.get_mut(name)?.live.as_mut()
     }
 
-    /// Sends a signal to a child's process, never to one that only has its number.
+    /// Sends a signal to a child's process.
     pub(super) fn signal(&mut self, name: &NodeName, signal: i32) {
         let Some(live) = self.live(name) else {
             return;
         };
-        match sys::pidfd::send_signal(live.pidfd.as_fd(), signal) {
+        match sys::process::kill(live.pid, signal) {
             Ok(_) => {}
             Err(error) => {
                 let text = format!(
