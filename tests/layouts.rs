@@ -131,7 +131,7 @@ fn site_starts_in_the_order_of_the_roles() {
     );
     assert_eq!(worker.home, Path::new("/work/run/worker-3"));
     assert_eq!(
-        worker.stdout_file,
+        worker.stdout_file(),
         Path::new("/work/run/worker-3/stdout.log")
     );
     assert_eq!(worker.ready, Ready::Notify);

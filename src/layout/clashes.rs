@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::context::Context;
 use super::entries::Entry;
@@ -136,20 +136,20 @@ pub(super) fn processors<'a>(
 
 /// Two children that would write the same output file.
 pub(super) fn outputs(children: &[(&str, ChildSpec)], ctx: &mut Context<'_>) {
-    let mut writers: HashMap<&Path, &str> = HashMap::new();
+    let mut writers: HashMap<PathBuf, &str> = HashMap::new();
     for child in ctx.running.children {
-        for file in [&child.stdout_file, &child.stderr_file] {
+        for file in [child.stdout_file(), child.stderr_file()] {
             writers.insert(file, child.name.as_str());
         }
     }
     let mut said: BTreeSet<&str> = BTreeSet::new();
     for (entry, child) in children {
         for (field, file) in [
-            ("stdout_file", &child.stdout_file),
-            ("stderr_file", &child.stderr_file),
+            ("stdout_file", child.stdout_file()),
+            ("stderr_file", child.stderr_file()),
         ] {
             let name = child.name.as_str();
-            let other = *writers.entry(file.as_path()).or_insert(name);
+            let other = *writers.entry(file.clone()).or_insert(name);
             if other != name && said.insert(entry) {
                 let message = format!("\"{other}\" writes to {} too", file.display());
                 let hint = "add {name} to the path, so that each node has its own";

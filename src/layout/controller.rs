@@ -71,27 +71,27 @@ pub(super) fn child(
     variables(ctx);
     let name = name(raw, entries, ctx)?;
     let home = ctx.run_dir.join(name.as_str());
-    let mut path = |field, text: &Option<String>, default: &str| match text {
-        None if default.is_empty() => home.clone(),
-        None => home.join(default),
-        Some(text) => {
-            let values = Values {
-                name: name.as_str(),
-                index: 1,
-                cpu: None,
-            };
-            let filled = template::fill(text, values).unwrap_or_else(|(message, hint)| {
-                ctx.report.error(&["controller", field], message, hint);
-                text.clone()
-            });
-            ctx.absolute(filled)
-        }
+    let mut elsewhere = |field, text: &Option<String>| {
+        let text = text.as_ref()?;
+        let values = Values {
+            name: name.as_str(),
+            index: 1,
+            cpu: None,
+        };
+        let filled = template::fill(text, values).unwrap_or_else(|(message, hint)| {
+            ctx.report.error(&["controller", field], message, hint);
+            text.clone()
+        });
+        Some(ctx.absolute(filled))
     };
-    Some(ChildSpec {
-        directory: path("directory", &raw.directory, ""),
-        stdout_file: path("stdout_file", &raw.stdout_file, "stdout.log"),
-        stderr_file: path("stderr_file", &raw.stderr_file, "stderr.log"),
+    let directory = elsewhere("directory", &raw.directory);
+    let stdout_file = elsewhere("stdout_file", &raw.stdout_file);
+    let stderr_file = elsewhere("stderr_file", &raw.stderr_file);
+    let mut spec = ChildSpec {
         home,
+        directory: None,
+        stdout_file: None,
+        stderr_file: None,
         name,
         role: Role::Controller,
         program: Program::Builtin(Role::Controller),
@@ -109,7 +109,9 @@ pub(super) fn child(
         life,
         watchdog: ctx.watchdog,
         hooks: Vec::new(),
-    })
+    };
+    spec.put(directory, stdout_file, stderr_file);
+    Some(spec)
 }
 
 /// Holds the variables against their forms; one that is set to nothing counts as not set.

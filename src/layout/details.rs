@@ -15,18 +15,13 @@ use super::{capabilities, controller, members, signals};
 /// What the child's line in the start order does not tell and no default says.
 pub(super) fn words(child: &ChildSpec) -> Vec<String> {
     let mut words = Vec::new();
-    let usual = [
-        child.home.clone(),
-        child.home.join("stdout.log"),
-        child.home.join("stderr.log"),
-    ];
     let places = [
         ("directory", &child.directory),
         ("stdout_file", &child.stdout_file),
         ("stderr_file", &child.stderr_file),
     ];
-    for ((key, place), usual) in places.into_iter().zip(usual) {
-        if *place != usual {
+    for (key, place) in places {
+        if let Some(place) = place {
             words.push(format!("{key}={}", place.display()));
         }
     }
@@ -220,10 +215,10 @@ pub(super) fn child_json(child: &ChildSpec) -> Value {
         "name": child.name,
         "role": child.role.word(),
         "command": command,
-        "directory": child.directory,
+        "directory": child.directory(),
         "home": child.home,
-        "stdout_file": child.stdout_file,
-        "stderr_file": child.stderr_file,
+        "stdout_file": child.stdout_file(),
+        "stderr_file": child.stderr_file(),
         "env": child.env.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "user": identity.map(|i| &i.name),
         "uid": identity.map(|i| i.uid),

@@ -86,7 +86,7 @@ fn the_defaults_the_run_directory_and_the_instance_are_the_running_ones() {
     assert_eq!(worker.watchdog.unwrap().stale_after, Duration::from_secs(7));
     assert_eq!(command.watchdog, None);
     assert_eq!(worker.home, Path::new("/run/site/w"));
-    assert_eq!(command.directory, Path::new("/etc/site/d"));
+    assert_eq!(command.directory(), Path::new("/etc/site/d"));
     assert_eq!(more.nodes["w"].instance.as_str(), "a");
 }
 

@@ -181,18 +181,14 @@ impl<'a, 'r> Member<'a, 'r> {
         let raw = self.entry.raw;
         spec.name = self.name.clone();
         spec.home = ctx.run_dir.join(self.name.as_str());
-        spec.directory = match &raw.directory {
-            Some(text) => self.path(text, ("directory", None), ctx),
-            None => spec.home.clone(),
+        let mut place = |text: &Option<String>, field: Field| {
+            let text = text.as_ref()?;
+            Some(self.path(text, field, ctx))
         };
-        spec.stdout_file = match &raw.stdout_file {
-            Some(text) => self.path(text, ("stdout_file", None), ctx),
-            None => spec.home.join("stdout.log"),
-        };
-        spec.stderr_file = match &raw.stderr_file {
-            Some(text) => self.path(text, ("stderr_file", None), ctx),
-            None => spec.home.join("stderr.log"),
-        };
+        let directory = place(&raw.directory, ("directory", None));
+        let stdout_file = place(&raw.stdout_file, ("stdout_file", None));
+        let stderr_file = place(&raw.stderr_file, ("stderr_file", None));
+        spec.put(directory, stdout_file, stderr_file);
         spec.env = self.env(ctx);
         if let Program::Command(words) = &mut spec.program {
             *words = self.command(words, ("command", None), ctx);

@@ -240,7 +240,7 @@ fn everything_a_command_can_say_arrives() {
         child.program,
         Program::Command(vec!["/etc/site/bin/probe".to_owned(), "-i0".to_owned()])
     );
-    assert_eq!(child.directory.to_str(), Some("/etc/site/work/x"));
+    assert_eq!(child.directory().to_str(), Some("/etc/site/work/x"));
     assert_eq!(child.ready, Ready::Tcp("127.0.0.1:80".parse().unwrap()));
     assert_eq!(child.life.give_up, None);
     assert_eq!(child.life.ready_timeout, None);

@@ -4,7 +4,7 @@
 //! supervisor builds a [`ChildSpec`] from the layout, the stem carries it out.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -268,18 +268,18 @@ pub struct ChildSpec {
     pub role: Role,
     /// What it runs.
     pub program: Program,
-    /// Its working directory; the supervisor makes it, and its user owns it.
-    pub directory: PathBuf,
     /// Its own directory in the run directory: output files, pid file, sockets.
     pub home: PathBuf,
-    /// Where its standard output is appended.
-    pub stdout_file: PathBuf,
-    /// Where its standard error is appended.
-    pub stderr_file: PathBuf,
+    /// Its working directory where that is not its home; see [`ChildSpec::directory`].
+    pub directory: Option<Box<Path>>,
+    /// Its output file where that is not the one in its home; see [`ChildSpec::stdout_file`].
+    pub stdout_file: Option<Box<Path>>,
+    /// The same of its standard error; see [`ChildSpec::stderr_file`].
+    pub stderr_file: Option<Box<Path>>,
     /// Variables set on top of the inherited environment.
     pub env: Vec<(String, String)>,
     /// `None`: as the supervisor.
-    pub identity: Option<Identity>,
+    pub identity: Option<Box<Identity>>,
     /// Capabilities (by number) it keeps as ambient ones after the change of identity.
     pub capabilities: Vec<u8>,
     /// Processors it may use; empty: all.
@@ -305,6 +305,48 @@ pub struct ChildSpec {
     pub watchdog: Option<Watchdog>,
     /// Programs run at turns of its life.
     pub hooks: Vec<Hook>,
+}
+
+impl ChildSpec {
+    /// Its working directory; the supervisor makes it, and its user owns it.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.as_deref().unwrap_or(&self.home)
+    }
+
+    /// Where its standard output is appended.
+    #[must_use]
+    pub fn stdout_file(&self) -> PathBuf {
+        self.in_home(self.stdout_file.as_deref(), "stdout.log")
+    }
+
+    /// Where its standard error is appended.
+    #[must_use]
+    pub fn stderr_file(&self) -> PathBuf {
+        self.in_home(self.stderr_file.as_deref(), "stderr.log")
+    }
+
+    fn in_home(&self, elsewhere: Option<&Path>, usual: &str) -> PathBuf {
+        elsewhere.map_or_else(|| self.home.join(usual), Path::to_owned)
+    }
+
+    /// Puts its directory and its two output files there; those that are where they would be anyway are
+    /// not kept.
+    pub(super) fn put(
+        &mut self,
+        directory: Option<PathBuf>,
+        stdout_file: Option<PathBuf>,
+        stderr_file: Option<PathBuf>,
+    ) {
+        (self.directory, self.stdout_file, self.stderr_file) = (None, None, None);
+        let unless = |usual: &Path, place: Option<PathBuf>| {
+            let elsewhere = place.filter(|place| place != usual);
+            elsewhere.map(PathBuf::into_boxed_path)
+        };
+        self.directory = unless(&self.home, directory);
+        self.stdout_file = unless(&self.stdout_file(), stdout_file);
+        self.stderr_file = unless(&self.stderr_file(), stderr_file);
+    }
 }
 
 /// A stage of the start: its children are born when every earlier stage has settled.

@@ -262,8 +262,8 @@ impl Daemon {
     fn spec_of(&self, name: &NodeName) -> Option<ChildSpec> {
         let mut spec = self.nodes.get(name)?.spec.clone();
         // The supervisor's own business, and a thousand copies of it in the stem would be paid for.
-        spec.stdout_file = PathBuf::new();
-        spec.stderr_file = PathBuf::new();
+        spec.stdout_file = None;
+        spec.stderr_file = None;
         spec.group_limits = Vec::new();
         Some(spec)
     }

@@ -157,12 +157,12 @@ pub(super) fn make_for(spec: &ChildSpec) -> Result<(), DirectoryError> {
 /// # Errors
 /// The system's, with what was made.
 pub(super) fn make_for_running(spec: &ChildSpec) -> Result<(), DirectoryError> {
-    let logs = [&spec.stdout_file, &spec.stderr_file];
-    let mut paths = vec![spec.home.as_path(), spec.directory.as_path()];
-    paths.extend(logs.into_iter().filter_map(|file| file.parent()));
+    let logs = [spec.stdout_file(), spec.stderr_file()];
+    let mut paths = vec![spec.home.as_path(), spec.directory()];
+    paths.extend(logs.iter().filter_map(|file| file.parent()));
     paths.dedup(); // they are all the same, as a rule
     for path in paths {
-        make_of(path, spec.identity.as_ref()).map_err(|source| DirectoryError::System {
+        make_of(path, spec.identity.as_deref()).map_err(|source| DirectoryError::System {
             what: "make",
             path: path.to_owned(),
             source,

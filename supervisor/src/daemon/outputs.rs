@@ -46,8 +46,8 @@ impl Daemon {
             incarnation,
             stdout,
             stderr,
-            stdout_file: node.spec.stdout_file.clone(),
-            stderr_file: node.spec.stderr_file.clone(),
+            stdout_file: node.spec.stdout_file(),
+            stderr_file: node.spec.stderr_file(),
             owner: node.spec.identity.as_ref().map(|who| (who.uid, who.gid)),
             pid,
             pid_file: node.spec.home.join("pid"),
@@ -71,7 +71,7 @@ impl Daemon {
             node: name.clone(),
             label: label.to_owned(),
             output,
-            stderr_file: node.spec.stderr_file.clone(),
+            stderr_file: node.spec.stderr_file(),
             owner: node.spec.identity.as_ref().map(|who| (who.uid, who.gid)),
         });
     }

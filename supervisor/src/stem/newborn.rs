@@ -88,7 +88,7 @@ impl Newborn {
             name: self.spec.name.clone(),
             role,
             incarnation: self.incarnation,
-            directory: self.spec.directory.clone(),
+            directory: self.spec.directory().to_owned(),
             control,
             ready: self.ready,
             listeners: self.listeners,
@@ -223,8 +223,8 @@ impl Newborn {
             // The stem died before the signal was set: nobody would ever end us.
             sys::process::exit_now(NOT_SET_UP);
         }
-        let what = format!("enter {}", self.spec.directory.display());
-        step(&what, std::env::set_current_dir(&self.spec.directory))?;
+        let what = format!("enter {}", self.spec.directory().display());
+        step(&what, std::env::set_current_dir(self.spec.directory()))?;
         step("restore its signals", sys::signals::restore_for_child())
     }
 
