@@ -189,8 +189,7 @@ impl CapabilitySet {
 mod tests {
     use super::*;
     use crate::sys::alone::alone;
-    use crate::sys::process::exec;
-    use std::path::Path;
+    use crate::sys::process::prepare;
 
     const NET_RAW: u8 = 13;
     const SETPCAP: u8 = 8;
@@ -286,7 +285,7 @@ mod tests {
                 assert_eq!(capabilities(), only(&[NET_RAW]));
                 let check = "grep -q 'CapEff:.*0000000000002000' /proc/self/status";
                 let words = ["sh", "-c", check].map(str::to_owned);
-                panic!("{}", exec(Path::new("/bin/sh"), &words, &[]));
+                panic!("{}", prepare(&words, &[]).unwrap().run());
             });
         });
     }
@@ -299,7 +298,7 @@ mod tests {
                 assert_eq!(capabilities(), only(&[NET_RAW, SETPCAP]));
                 let check = "grep -q 'CapEff:.*0000000000002100' /proc/self/status";
                 let words = ["sh", "-c", check].map(str::to_owned);
-                panic!("{}", exec(Path::new("/bin/sh"), &words, &[]));
+                panic!("{}", prepare(&words, &[]).unwrap().run());
             });
         });
     }

@@ -25,21 +25,6 @@ pub fn set_environment(variables: &[(String, String)]) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes variables; one that is not there is no error.
-///
-/// # Errors
-/// As [`set_environment`].
-pub fn remove_environment(names: &[&str]) -> io::Result<()> {
-    demand_one_thread()?;
-    for name in names {
-        let name = CString::new(*name)?;
-        // SAFETY: the string is zero-terminated; nobody reads the environment meanwhile, for we are
-        // the only thread.
-        checked(unsafe { libc::unsetenv(name.as_ptr()) })?;
-    }
-    Ok(())
-}
-
 fn demand_one_thread() -> io::Result<()> {
     match procfs::threads()? {
         1 => Ok(()),
@@ -58,12 +43,11 @@ mod tests {
     fn a_process_with_many_threads_may_not_change_its_environment() {
         let error = set_environment(&[("SYS_TEST".into(), "x".into())]).unwrap_err();
         assert!(error.to_string().contains("threads"));
-        assert!(remove_environment(&["PATH"]).is_err());
         assert!(std::env::var("SYS_TEST").is_err());
     }
 
     #[test]
-    fn a_newborn_sets_and_removes_variables_and_a_bad_name_is_refused() {
+    fn a_newborn_sets_variables_and_a_bad_name_is_refused() {
         alone(|| {
             set_environment(&[
                 ("SYS_A".into(), "1".into()),
@@ -72,8 +56,6 @@ mod tests {
             .unwrap();
             assert_eq!(std::env::var("SYS_A").unwrap(), "1");
             assert_eq!(std::env::var("SYS_B").unwrap(), "");
-            remove_environment(&["SYS_A", "SYS_NEVER"]).unwrap();
-            assert!(std::env::var("SYS_A").is_err());
             for bad in ["", "A=B", "A\0B"] {
                 assert!(
                     set_environment(&[(bad.into(), "x".into())]).is_err(),

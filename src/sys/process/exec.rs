@@ -11,22 +11,8 @@ use std::ptr;
 /// Where a program is searched when the environment has no `PATH`, as `execvp` does.
 pub(crate) const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// Replaces this process's program. Returns only if that failed.
-///
-/// `args` are all words of the command, the program's own name first. A `program` without a slash is
-/// searched in the `PATH` of `env` (not in this process's own). As with `execvp`, a place where it is
-/// missing is passed over, and one where it may not be run is passed over but remembered: the error is
-/// "permission denied" if there was any such place. Unlike there, a file that is no program is not
-/// handed to a shell.
-#[must_use = "it returns only if it failed"]
-pub fn exec(program: &Path, args: &[String], env: &[(OsString, OsString)]) -> io::Error {
-    match prepare(program, args, env) {
-        Ok(prepared) => prepared.run(),
-        Err(error) => error,
-    }
-}
-
-/// All that [`exec`] needs, so that a newborn that shares its parent's memory allocates nothing.
+/// All that the execution of a program needs, so that a newborn that shares its parent's memory
+/// allocates nothing.
 #[derive(Debug)]
 pub struct Prepared {
     candidates: Vec<CString>,
@@ -51,15 +37,17 @@ impl Words {
     }
 }
 
-/// Makes ready to become another program, as [`exec`] does.
+/// Makes ready to become another program.
+///
+/// `args` are all words of the command, the program first. One without a slash is searched in the `PATH`
+/// of `env` (not in this process's own). As with `execvp`, a place where it is missing is passed over,
+/// and one where it may not be run is passed over but remembered: the error is "permission denied" if
+/// there was any such place. Unlike there, a file that is no program is not handed to a shell.
 ///
 /// # Errors
 /// A word with a zero byte, or no program at all.
-pub fn prepare(
-    program: &Path,
-    args: &[String],
-    env: &[(OsString, OsString)],
-) -> io::Result<Prepared> {
+pub fn prepare(args: &[String], env: &[(OsString, OsString)]) -> io::Result<Prepared> {
+    let program = Path::new(args.first().map_or("", String::as_str));
     let path = env
         .iter()
         .find(|(name, _)| name == "PATH")
@@ -127,7 +115,10 @@ mod tests {
 
     fn run(program: &str, path: &Path) -> io::Error {
         let env = [("PATH".into(), path.into())];
-        exec(Path::new(program), &[program.to_owned()], &env)
+        match prepare(&[program.to_owned()], &env) {
+            Ok(prepared) => prepared.run(),
+            Err(error) => error,
+        }
     }
 
     #[test]
@@ -164,7 +155,7 @@ mod tests {
             let env = [("PATH".into(), path.into()), ("WORD".into(), "c d".into())];
             let words = ["only-here".to_owned(), "a b".to_owned()];
             // The script's end with 0 is this body's.
-            panic!("{}", exec(Path::new("only-here"), &words, &env));
+            panic!("{}", prepare(&words, &env).unwrap().run());
         });
     }
 }

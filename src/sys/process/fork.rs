@@ -65,6 +65,21 @@ pub struct Nursery {
     stack: Box<[u8]>,
 }
 
+/// A child of the nursery, at the moment at which it has left its parent's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nursling {
+    /// Its process.
+    pub pid: i32,
+    /// Its work has not returned: it has executed a program, or was killed on its way there.
+    pub executed: bool,
+}
+
+/// What a newborn of the nursery is told, and tells.
+struct Errand<'a> {
+    work: &'a mut dyn FnMut() -> i32,
+    returned: bool,
+}
+
 /// What a child needs before it executes its program; untouched pages cost nothing.
 const STACK_BYTES: usize = 256 * 1024;
 
@@ -83,18 +98,22 @@ impl Nursery {
     ///
     /// # Errors
     /// [`ForkError`] says whether threads or the system stood in the way.
-    pub fn bear(&mut self, work: &mut dyn FnMut() -> i32) -> Result<i32, ForkError> {
+    pub fn bear(&mut self, work: &mut dyn FnMut() -> i32) -> Result<Nursling, ForkError> {
         refuse_with_threads()?;
-        let mut work = work;
-        let argument = (&raw mut work).cast::<libc::c_void>();
+        let returned = false;
+        let mut errand = Errand { work, returned };
+        let argument = (&raw mut errand).cast::<libc::c_void>();
         let end = self.stack.as_mut_ptr_range().end;
         let top = end.wrapping_sub(end.addr() % STACK_ALIGNMENT);
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         // SAFETY: this process has one thread, as just counted, and it stands still (CLONE_VFORK) until
-        // the child has left its memory: so `work` and the stack are the child's alone meanwhile, and
+        // the child has left its memory: so `errand` and the stack are the child's alone meanwhile, and
         // both outlive the call. `top` is the aligned end of a stack of ours.
         let answer = unsafe { libc::clone(do_work, top.cast(), flags, argument) };
-        checked(answer).map_err(ForkError::System)
+        Ok(Nursling {
+            pid: checked(answer).map_err(ForkError::System)?,
+            executed: !errand.returned,
+        })
     }
 }
 
@@ -110,15 +129,17 @@ const STACK_ALIGNMENT: usize = 16;
 /// A child's first function; it never returns to the stack it began on.
 extern "C" fn do_work(argument: *mut libc::c_void) -> i32 {
     // SAFETY: `bear` passes a pointer to its own local of this type, which lives while it stands still.
-    let work = unsafe { &mut *argument.cast::<&mut dyn FnMut() -> i32>() };
-    super::exit_now(work())
+    let errand = unsafe { &mut *argument.cast::<Errand<'_>>() };
+    let code = (errand.work)();
+    errand.returned = true;
+    super::exit_now(code)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sys::alone::alone;
-    use crate::sys::process::{exit_now, id, parent_id};
+    use crate::sys::process::{exit_now, id, parent_id, prepare};
 
     #[test]
     fn a_process_with_two_threads_may_not_fork_and_hears_their_number() {
@@ -149,11 +170,9 @@ mod tests {
     fn a_child_of_the_nursery_executes_a_program_or_ends_with_its_code() {
         alone(|| {
             let mut nursery = Nursery::new();
-            let words = ["sh".to_owned(), "-c".to_owned(), "exit 7".to_owned()];
-            let shell = std::path::Path::new("/bin/sh");
-            let prepared = crate::sys::process::prepare(shell, &words, &[]).unwrap();
-            let missing = std::path::Path::new("/no/such/program");
-            let missing = crate::sys::process::prepare(missing, &words, &[]).unwrap();
+            let words = ["/bin/sh", "-c", "exit 7"].map(str::to_owned);
+            let prepared = prepare(&words, &[]).unwrap();
+            let missing = prepare(&["/no/such/program".to_owned()], &[]).unwrap();
             let mut failed = None;
             let good = nursery
                 .bear(&mut || {
@@ -176,8 +195,9 @@ mod tests {
                 std::thread::yield_now();
             }
             use crate::supervise::child::Ending;
-            assert_eq!(ends.get(&good), Some(&Ending::Exited(7)));
-            assert_eq!(ends.get(&bad), Some(&Ending::Exited(9)));
+            assert!(good.executed && !bad.executed);
+            assert_eq!(ends.get(&good.pid), Some(&Ending::Exited(7)));
+            assert_eq!(ends.get(&bad.pid), Some(&Ending::Exited(9)));
         });
     }
 }

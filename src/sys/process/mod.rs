@@ -8,10 +8,10 @@ mod fork;
 mod reap;
 mod title;
 
-pub use environment::{remove_environment, set_environment};
+pub use environment::set_environment;
 pub(crate) use exec::DEFAULT_PATH;
-pub use exec::{Prepared, exec, prepare};
-pub use fork::{ForkError, Forked, Nursery, fork};
+pub use exec::{Prepared, prepare};
+pub use fork::{ForkError, Forked, Nursery, Nursling, fork};
 pub use reap::{Reaped, has_ended, peek, reap, reap_one};
 pub use title::set_title;
 

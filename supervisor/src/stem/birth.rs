@@ -1,7 +1,8 @@
-//! Births: the one line of the program at which a process is made, and what surrounds it.
+//! Births: all processes below the stem begin here, and what surrounds that.
 //!
-//! Everything a child needs is made before the fork; the fork's child returns up through the loop with
-//! its share, and the parent reports the other share to the supervisor.
+//! Everything a child needs is made before. A command that gets nothing but its streams and its
+//! environment is borne in the nursery; any other child is a fork's, and returns up through the loop
+//! with its share. The parent reports the other share to the supervisor.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,9 +14,9 @@ use cluster::names::{Incarnation, NodeName};
 use cluster::shm::heartbeat::Heartbeat;
 use cluster::supervise::vocabulary::{EscrowKey, Report};
 use cluster::sys;
-use cluster::sys::process::{ForkError, Forked};
+use cluster::sys::process::{ForkError, Forked, Nursling};
 
-use super::newborn::{NOTIFY_SOCKET, Newborn};
+use super::newborn::{NOTIFY_SOCKET, Newborn, is_plain};
 use super::records::{Live, Notice};
 use super::{BIRTH_RETRY, Hold, Source, Stem, Who};
 
@@ -68,10 +69,11 @@ impl Stem {
             if !self.births_wait() {
                 return None;
             }
-            let born = match self.next_due().cloned() {
-                Some(name) => self.bear(&name, now),
-                None => self.bear_helper(now),
+            let Some(name) = self.next_due().cloned() else {
+                self.bear_helper(now);
+                continue;
             };
+            let born = self.bear(&name, now);
             if born.is_some() {
                 return born;
             }
@@ -117,16 +119,21 @@ impl Stem {
         };
         let parcel = self.pack(&spec, listeners)?;
         let newborn = self.newborn(spec, incarnation, parcel.child);
-        if newborn.is_plain_command() {
-            let prepared = newborn.prepare();
-            let mut work = || newborn.execute(&prepared);
-            let pid = self.nursery.bear(&mut work).map_err(fork_error)?;
-            self.on_born(&newborn, pid, parcel.parent, now)?;
+        if let Program::Command(argv) = &newborn.spec.program
+            && is_plain(&newborn.spec)
+        {
+            let born = self.bear_plain(&newborn, argv)?;
+            self.on_born(&newborn, born.pid, parcel.parent, now)?;
+            if born.executed && newborn.spec.ready == Ready::AtOnce {
+                self.fleet.ready(name, now);
+            }
             return Ok(None);
         }
         match sys::process::fork().map_err(fork_error)? {
             Forked::Child => Ok(Some(newborn)),
             Forked::Parent(pid) => {
+                // The child does the same; whoever comes first, the group exists before a signal does.
+                sys::process::set_group(pid);
                 // Newborns first: what both would write to is copied by whoever comes first, and the
                 // newborn is about to let go of all of it.
                 std::thread::yield_now();
@@ -134,6 +141,17 @@ impl Stem {
                 Ok(None)
             }
         }
+    }
+
+    /// Bears a command that can be made ready before its birth.
+    pub(super) fn bear_plain(
+        &mut self,
+        newborn: &Newborn,
+        argv: &[String],
+    ) -> io::Result<Nursling> {
+        let prepared = newborn.prepare(argv);
+        let mut work = || newborn.live_in_nursery(argv, &prepared);
+        self.nursery.bear(&mut work).map_err(fork_error)
     }
 
     /// In the parent: the child exists. The child's share, in `newborn`, is dropped by the caller.
@@ -144,8 +162,6 @@ impl Stem {
         share: ParentShare,
         now: Instant,
     ) -> io::Result<()> {
-        // The child does the same; whoever comes first, the group exists before a signal does.
-        sys::process::set_group(pid);
         let (spec, incarnation) = (&newborn.spec, newborn.incarnation);
         self.on_birth(spec, incarnation, pid, share, now)
             .inspect_err(|_| {
@@ -196,7 +212,7 @@ impl Stem {
             });
             ready = Some(theirs);
         }
-        if spec.ready == Ready::AtOnce && !builtin {
+        if spec.ready == Ready::AtOnce && !builtin && !is_plain(spec) {
             let (ours, theirs) = sys::descriptors::pipe()?;
             notices.push(Notice::Executed(ours));
             executed = Some(theirs);
@@ -317,7 +333,7 @@ impl Stem {
 }
 
 /// The system's answer, so that its number can be reported.
-pub(super) fn fork_error(error: ForkError) -> io::Error {
+fn fork_error(error: ForkError) -> io::Error {
     match error {
         ForkError::System(error) => error,
         ForkError::NotSingleThreaded { .. } => io::Error::other(error),

@@ -14,10 +14,8 @@ use cluster::supervise::child::{Ending, State};
 use cluster::supervise::fleet::Change;
 use cluster::supervise::vocabulary::{HelperPurpose, Report};
 use cluster::sys;
-use cluster::sys::process::Forked;
 use serde_json::json;
 
-use super::birth::fork_error;
 use super::newborn::Newborn;
 use super::{Stem, Who};
 
@@ -153,25 +151,23 @@ impl Stem {
         }
     }
 
-    /// Bears the next helper in line. Returns in the child.
-    pub(super) fn bear_helper(&mut self, now: Instant) -> Option<Newborn> {
-        let plan = self.helpers.waiting.pop_front()?;
-        match self.try_to_bear_helper(&plan, now) {
-            Ok(newborn) => newborn,
-            Err(error) => {
-                let text = format!("cannot run {:?}: {error}", plan.command);
-                self.problem(Some(&plan.name), &text);
-                if plan.purpose == HelperPurpose::Readiness {
-                    self.on_answer(&plan.name, false, now);
-                }
-                None
+    /// Bears the next helper in line.
+    pub(super) fn bear_helper(&mut self, now: Instant) {
+        let Some(plan) = self.helpers.waiting.pop_front() else {
+            return;
+        };
+        if let Err(error) = self.try_to_bear_helper(&plan, now) {
+            let text = format!("cannot run {:?}: {error}", plan.command);
+            self.problem(Some(&plan.name), &text);
+            if plan.purpose == HelperPurpose::Readiness {
+                self.on_answer(&plan.name, false, now);
             }
         }
     }
 
-    fn try_to_bear_helper(&mut self, plan: &Plan, now: Instant) -> io::Result<Option<Newborn>> {
+    fn try_to_bear_helper(&mut self, plan: &Plan, now: Instant) -> io::Result<()> {
         let Some(record) = self.records.get(&plan.name) else {
-            return Ok(None);
+            return Ok(());
         };
         let mut spec = ChildSpec::clone(&record.spec);
         spec.program = Program::Command(plan.command.clone());
@@ -185,29 +181,25 @@ impl Stem {
         let (output, stdout) = sys::descriptors::pipe()?;
         let stderr = stdout.try_clone()?;
         let link = self.link.copy()?;
-        match sys::process::fork().map_err(fork_error)? {
-            Forked::Child => Ok(Some(Newborn {
-                spec: Arc::new(spec),
-                incarnation,
-                stem: self.pid,
-                soft_limit: self.soft_limit,
-                stdin: Some(stdin),
-                stdout,
-                stderr,
-                control: None,
-                ready: None,
-                executed: None,
-                heartbeat: None,
-                listeners: vec![],
-                layout: None,
-                link,
-            })),
-            Forked::Parent(pid) => {
-                sys::process::set_group(pid);
-                self.on_helper_birth(plan, pid, output, now);
-                Ok(None)
-            }
-        }
+        let newborn = Newborn {
+            spec: Arc::new(spec),
+            incarnation,
+            stem: self.pid,
+            soft_limit: self.soft_limit,
+            stdin: Some(stdin),
+            stdout,
+            stderr,
+            control: None,
+            ready: None,
+            executed: None,
+            heartbeat: None,
+            listeners: vec![],
+            layout: None,
+            link,
+        };
+        let born = self.bear_plain(&newborn, &plan.command)?;
+        self.on_helper_birth(plan, born.pid, output, now);
+        Ok(())
     }
 
     fn on_helper_birth(&mut self, plan: &Plan, pid: i32, output: OwnedFd, now: Instant) {

@@ -6,7 +6,6 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
 use std::sync::Arc;
 
 use cluster::layout::spec::{ChildSpec, Program, Ready, Resource};
@@ -44,7 +43,8 @@ pub(crate) struct Newborn {
     pub(super) stderr: OwnedFd,
     pub(super) control: Option<OwnedFd>,
     pub(super) ready: Option<OwnedFd>,
-    /// Closed when its program is executed: it counts as ready then. A byte says that it was not.
+    /// Closed when its program is executed: it counts as ready then. A byte says that it was not. A plain
+    /// command's birth tells that by itself.
     pub(super) executed: Option<OwnedFd>,
     pub(super) heartbeat: Option<Heartbeat>,
     pub(super) listeners: Vec<OwnedFd>,
@@ -56,6 +56,13 @@ pub(crate) struct Newborn {
 struct Failure {
     step: String,
     error: io::Error,
+}
+
+/// Is it a command that gets nothing but its standard streams and its environment? Such a one can be
+/// made ready before its birth.
+pub(super) fn is_plain(spec: &ChildSpec) -> bool {
+    let command = matches!(spec.program, Program::Command(_));
+    command && spec.ready != Ready::Notify && spec.listen.is_empty() && spec.watchdog.is_none()
 }
 
 fn step<T>(what: &str, result: io::Result<T>) -> Result<T, Failure> {
@@ -108,54 +115,33 @@ impl Newborn {
     }
 
     fn live_by(mut self, argv: &[String]) -> i32 {
-        let failure = match self.set_up_command() {
-            Err(failure) => return self.stillborn(&failure),
-            Ok(env) => match argv.split_first() {
-                Some((program, _)) => Failure {
-                    step: format!("execute {program}"),
-                    error: sys::process::exec(Path::new(program), argv, &env),
-                },
-                None => Failure {
-                    step: "execute an empty command".to_owned(),
-                    error: io::ErrorKind::InvalidInput.into(),
-                },
-            },
-        };
-        self.stillborn(&failure)
-    }
-
-    /// Is it a command that gets nothing but its standard streams and its environment? Such a one can
-    /// be made ready before its birth.
-    pub(super) fn is_plain_command(&self) -> bool {
-        let silent = self.ready.is_none() && self.spec.ready != Ready::SdNotify;
-        let command = matches!(self.spec.program, Program::Command(_));
-        command && silent && self.listeners.is_empty() && self.spec.watchdog.is_none()
+        match self.set_up_command() {
+            Err(failure) => self.stillborn(&failure),
+            Ok(env) => self.execute(argv, &sys::process::prepare(argv, &env)),
+        }
     }
 
     /// What a plain command executes, made ready before its birth.
-    pub(super) fn prepare(&self) -> io::Result<Prepared> {
-        match &self.spec.program {
-            Program::Command(argv) => {
-                let program = argv.first().map_or("", String::as_str);
-                sys::process::prepare(Path::new(program), argv, &self.environment(0, None))
-            }
-            Program::Builtin(_) => Err(io::ErrorKind::InvalidInput.into()),
-        }
+    pub(super) fn prepare(&self, argv: &[String]) -> io::Result<Prepared> {
+        sys::process::prepare(argv, &self.environment(0, None))
     }
 
     /// A plain command's way from its birth to its program. It shares the stem's memory meanwhile: it
     /// changes nothing of it, and keeps nothing when it executes.
-    pub(super) fn execute(&self, prepared: &io::Result<Prepared>) -> i32 {
-        let set_up = self.set_up().and_then(|()| self.restore_descriptor_limit());
-        let error = match (set_up, prepared) {
-            (Err(failure), _) => return self.stillborn(&failure),
-            (Ok(()), Ok(prepared)) => prepared.run(),
-            (Ok(()), Err(error)) => error.kind().into(),
+    pub(super) fn live_in_nursery(&self, argv: &[String], prepared: &io::Result<Prepared>) -> i32 {
+        match self.set_up().and_then(|()| self.restore_descriptor_limit()) {
+            Err(failure) => self.stillborn(&failure),
+            Ok(()) => self.execute(argv, prepared),
+        }
+    }
+
+    /// Becomes its program. Returns only if that failed, with an exit code.
+    fn execute(&self, argv: &[String], prepared: &io::Result<Prepared>) -> i32 {
+        let error = match prepared {
+            Ok(prepared) => prepared.run(),
+            Err(error) => io::Error::new(error.kind(), error.to_string()),
         };
-        let program = match &self.spec.program {
-            Program::Command(argv) => argv.first().map_or("an empty command", String::as_str),
-            Program::Builtin(role) => role.word(),
-        };
+        let program = argv.first().map_or("an empty command", String::as_str);
         self.stillborn(&Failure {
             step: format!("execute {program}"),
             error,
