@@ -2,12 +2,14 @@
 //!
 //! Owns: nothing. Everything here concerns the calling process or its children.
 
+mod children;
 mod environment;
 mod exec;
 mod fork;
 mod reap;
 mod title;
 
+pub use children::Children;
 pub use environment::set_environment;
 pub(crate) use exec::DEFAULT_PATH;
 pub use exec::{Prepared, prepare};
@@ -166,49 +168,6 @@ pub fn children() -> io::Result<Vec<i32>> {
     }
     Ok(found)
 }
-
-/// The children of a process with one thread, looked up again and again: the list is opened once.
-#[derive(Debug)]
-pub struct Children {
-    list: Option<fs::File>,
-    buffer: Box<[u8]>,
-}
-
-impl Children {
-    /// The children of this process, whose calling thread is its only one.
-    #[must_use]
-    pub fn of_this_process() -> Self {
-        Self {
-            // Some kernels keep no such list.
-            list: fs::File::open("/proc/thread-self/children").ok(),
-            buffer: vec![0; CHILDREN_BYTES].into_boxed_slice(),
-        }
-    }
-
-    /// A snapshot, as [`children`] takes it.
-    ///
-    /// # Errors
-    /// `/proc` could not be read.
-    pub fn list(&mut self) -> io::Result<Vec<i32>> {
-        use std::os::unix::fs::FileExt;
-        let Some(list) = &self.list else {
-            return children_by_search();
-        };
-        let mut text = Vec::new();
-        loop {
-            let offset = u64::try_from(text.len()).unwrap_or(u64::MAX);
-            match list.read_at(&mut self.buffer, offset)? {
-                0 => break,
-                length => text.extend_from_slice(self.buffer.get(..length).unwrap_or_default()),
-            }
-        }
-        let text = String::from_utf8_lossy(&text);
-        Ok(numbers(text.split_ascii_whitespace()).collect())
-    }
-}
-
-/// One read takes the numbers of some thousand children.
-const CHILDREN_BYTES: usize = 16 * 1024;
 
 /// The same, by asking every process of this host for its parent.
 fn children_by_search() -> io::Result<Vec<i32>> {

@@ -96,6 +96,10 @@ pub(crate) struct Stem {
     /// Everybody is known: when they are born, memory can be given back.
     trim_due: bool,
     children: Children,
+    /// Children that are not among the processes above, as of the last look.
+    strangers: BTreeSet<i32>,
+    /// None was overlooked since.
+    strangers_known: bool,
     nursery: Nursery,
     /// Nodes some of whose processes ended in this turn, and may have left others behind.
     bereaved: Vec<Death>,
@@ -181,6 +185,8 @@ impl Stem {
             held: BTreeMap::new(),
             trim_due: false,
             children: Children::of_this_process(),
+            strangers: BTreeSet::new(),
+            strangers_known: false,
             nursery: Nursery::new(),
             bereaved: Vec::new(),
             stranger_gone: false,
@@ -235,8 +241,10 @@ impl Stem {
             if self.trim_due && !self.births_wait() {
                 // What the start needed is not needed again, and newborns need not inherit it.
                 sys::heap::trim();
+                self.look_at_all_children();
                 self.trim_due = false;
             }
+            self.follow_children();
             self.leave_if_done();
         }
         Outcome::Done

@@ -69,21 +69,30 @@ impl Stem {
             return false;
         }
         let _ = sys::process::kill_group(pid, nix::libc::SIGKILL);
-        match sys::process::reap_one(pid) {
-            Ok(Some(reaped)) => {
+        match self.reap(pid) {
+            Some(reaped) => {
                 self.on_reaped(&reaped, now);
                 true
             }
-            Ok(None) | Err(_) => false,
+            None => false,
         }
     }
 
     fn reap_stranger(&mut self, pid: i32) -> bool {
-        let reaped = matches!(sys::process::reap_one(pid), Ok(Some(_)));
+        let reaped = matches!(sys::process::has_ended(pid), Ok(true)) && self.reap(pid).is_some();
         if reaped {
             self.on_stranger_gone(pid);
         }
         reaped
+    }
+
+    /// Reaps a child that has ended. What it leaves behind came to us when it ended, and is noted before.
+    fn reap(&mut self, pid: i32) -> Option<Reaped> {
+        self.strangers_known &= self.look_at_newcomers();
+        let reaped = sys::process::reap_one(pid).ok().flatten()?;
+        self.children.one_is_gone();
+        self.strangers.remove(&pid);
+        Some(reaped)
     }
 
     fn on_reaped(&mut self, reaped: &Reaped, now: Instant) {
@@ -184,11 +193,38 @@ impl Stem {
 
     /// Children that the stem does not know: they were left to it by descendants that died.
     fn remnants(&mut self) -> Vec<i32> {
+        if self.strangers_known {
+            // Whoever came since the last child of this turn was reaped is found at its next look.
+            self.look_at_newcomers();
+        } else {
+            self.look_at_all_children();
+        }
+        self.strangers.iter().copied().collect()
+    }
+
+    /// A short look, before anybody is reaped. False: it takes a long one.
+    fn look_at_newcomers(&mut self) -> bool {
+        let Ok(Some(newcomers)) = self.children.newcomers() else {
+            return false;
+        };
+        let strange = |pid: &i32| !self.processes.contains_key(pid);
+        self.strangers.extend(newcomers.into_iter().filter(strange));
+        true
+    }
+
+    /// A long look, so that the next can be a short one.
+    pub(super) fn look_at_all_children(&mut self) {
         let children = self.children.list().unwrap_or_default();
-        children
-            .into_iter()
-            .filter(|pid| !self.processes.contains_key(pid))
-            .collect()
+        let known = self.processes.keys().copied();
+        self.strangers = without(&children, known).collect();
+        self.strangers_known = true;
+    }
+
+    /// The end of a turn, when no birth waits for it: prepares for the next death.
+    pub(super) fn follow_children(&mut self) {
+        if !self.children.is_followed() {
+            self.look_at_all_children();
+        }
     }
 
     /// Whose is each of them? Without those that are known to be nobody's.
@@ -247,12 +283,22 @@ impl Stem {
 
     /// Nobody is wanted any more: whatever is left is ended, whoever it belonged to.
     pub(super) fn end_remnants(&mut self) -> bool {
+        self.strangers_known = false;
         let remnants = self.remnants();
         for pid in &remnants {
             end(*pid);
         }
         remnants.is_empty()
     }
+}
+
+/// Those of `all` that are not `known`; both are in ascending order.
+fn without(all: &[i32], known: impl Iterator<Item = i32>) -> impl Iterator<Item = i32> {
+    let mut known = known.peekable();
+    all.iter().copied().filter(move |pid| {
+        while known.next_if(|other| other < pid).is_some() {}
+        known.peek() != Some(pid)
+    })
 }
 
 /// Ends a child and its group, or the child alone if it has left the group it was born to. Both numbers
@@ -310,5 +356,20 @@ fn marker(pid: i32) -> Marker {
         (Some(node), Some(incarnation)) => Marker::Of(node.to_owned(), Incarnation(incarnation)),
         _ if environment.is_empty() => Marker::Unmarked,
         _ => Marker::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_those_who_are_not_known() {
+        let strangers = |all: &[i32], known: &[i32]| -> Vec<i32> {
+            without(all, known.iter().copied()).collect()
+        };
+        assert_eq!(strangers(&[2, 3, 5, 9], &[1, 3, 4, 9]), [2, 5]);
+        assert_eq!(strangers(&[2, 3], &[]), [2, 3]);
+        assert!(strangers(&[], &[2]).is_empty());
     }
 }
