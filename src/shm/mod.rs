@@ -10,5 +10,3 @@
 )]
 
 pub mod heartbeat;
-
-pub use heartbeat::Heartbeat;

@@ -3,7 +3,7 @@
 //! Owns: nothing. [`close_all_except`] and [`place`] act on numbers whoever holds them; they are for a
 //! newborn that has leaked everything it inherited, and for nobody else.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -97,27 +97,18 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-/// The limits of open descriptors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The soft limit before it was raised.
-    pub soft_before: u64,
-    /// The hard limit: as far as it can be raised.
-    pub hard: u64,
-}
-
 /// Raises the soft limit of open descriptors to `wanted`, or as far as the hard limit allows. Never
-/// lowers it.
+/// lowers it. Returns what it was before.
 ///
 /// # Errors
 /// The system's answer.
-pub fn raise_limit(wanted: u64) -> io::Result<Limits> {
+pub fn raise_limit(wanted: u64) -> io::Result<u64> {
     let (soft_before, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let soft = wanted.min(hard);
     if soft > soft_before {
         setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?;
     }
-    Ok(Limits { soft_before, hard })
+    Ok(soft_before)
 }
 
 /// Sets the soft limit of open descriptors, up or down, for example back to what it was for a program
@@ -130,33 +121,26 @@ pub fn set_soft_limit(soft: u64) -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?)
 }
 
-/// The numbers that are open now, in ascending order. For audits.
-///
-/// # Errors
-/// `/proc` could not be read.
-pub fn open_now() -> io::Result<Vec<RawFd>> {
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir("/proc/self/fd")? {
-        numbers.extend(
-            entry?
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<RawFd>().ok()),
-        );
-    }
-    // The one through which the folder was read is closed by now.
-    // SAFETY: numbers only.
-    numbers.retain(|number| unsafe { libc::fcntl(*number, libc::F_GETFD) } != -1);
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sys::alone::alone;
+    use std::fs;
     use std::io::Read;
     use std::os::fd::{AsFd, IntoRawFd};
+
+    /// The numbers that are open now, in ascending order.
+    fn open_now() -> Vec<RawFd> {
+        let entries = fs::read_dir("/proc/self/fd").unwrap();
+        let mut numbers: Vec<RawFd> = entries
+            .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
+            .collect();
+        // The one through which the folder was read is closed by now.
+        // SAFETY: numbers only.
+        numbers.retain(|number| unsafe { libc::fcntl(*number, libc::F_GETFD) } != -1);
+        numbers.sort_unstable();
+        numbers
+    }
 
     fn is_close_on_exec(descriptor: RawFd) -> bool {
         // SAFETY: numbers only.
@@ -170,9 +154,9 @@ mod tests {
             let high = move_above(null().unwrap(), 200).unwrap().into_raw_fd();
             let mut keep = vec![high, all[3], all[2], all[6], 1, all[6]];
             close_all_except(&mut keep).unwrap();
-            assert_eq!(open_now().unwrap(), [0, 1, 2, all[2], all[3], all[6], high]);
+            assert_eq!(open_now(), [0, 1, 2, all[2], all[3], all[6], high]);
             close_all_except(&mut []).unwrap();
-            assert_eq!(open_now().unwrap(), [0, 1, 2]);
+            assert_eq!(open_now(), [0, 1, 2]);
         });
     }
 
@@ -206,13 +190,7 @@ mod tests {
         alone(|| {
             let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
             set_soft_limit(64).unwrap();
-            assert_eq!(
-                raise_limit(10).unwrap(),
-                Limits {
-                    soft_before: 64,
-                    hard
-                }
-            );
+            assert_eq!(raise_limit(10).unwrap(), 64);
             assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap().0, 64);
             raise_limit(u64::MAX).unwrap();
             assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap().0, hard);

@@ -42,6 +42,15 @@ fn checked(answer: i32) -> io::Result<i32> {
     }
 }
 
+/// Whether a signal reached anybody: that nobody is there is no error.
+fn reached(answer: io::Result<i32>) -> io::Result<bool> {
+    match answer {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// As [`checked`], for calls through `syscall`. Results beyond `i32` do not occur in those used here.
 fn checked_long(answer: i64) -> io::Result<i32> {
     checked(i32::try_from(answer).unwrap_or(i32::MAX))

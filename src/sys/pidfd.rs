@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
-use super::checked_long;
+use super::{checked_long, reached};
 
 /// Opens the process with this id. Whoever calls must know that the id is still the one meant: its
 /// parent knows until it has reaped it.
@@ -36,11 +36,7 @@ pub fn send_signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<bool> {
             0,
         )
     };
-    match checked_long(answer) {
-        Ok(_) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
-        Err(error) => Err(error),
-    }
+    reached(checked_long(answer))
 }
 
 #[cfg(test)]

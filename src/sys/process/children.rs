@@ -1,7 +1,7 @@
 //! The children of a process with one thread, looked up again and again.
 //!
 //! The kernel takes about half a millisecond to list a thousand children, and lists them in the order in
-//! which they came: whoever comes, borne here or left to us by a descendant that died, stands behind all
+//! which they came: whoever comes, born here or left to us by a descendant that died, stands behind all
 //! others. So as long as none was reaped since the last look, reading on from its end names those who
 //! came since, and nobody else.
 //!

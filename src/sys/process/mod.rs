@@ -24,7 +24,7 @@ use nix::sys::prctl;
 use nix::sys::stat::Mode;
 use nix::unistd;
 
-use super::{checked, procfs};
+use super::{checked, procfs, reached};
 
 /// From now on orphans among the descendants become children of this process.
 ///
@@ -142,11 +142,7 @@ pub fn kill(child: i32, signal: i32) -> io::Result<bool> {
 /// there.
 fn send_signal(target: i32, signal: i32) -> io::Result<bool> {
     // SAFETY: `kill` takes numbers only.
-    match checked(unsafe { libc::kill(target, signal) }) {
-        Ok(_) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
-        Err(error) => Err(error),
-    }
+    reached(checked(unsafe { libc::kill(target, signal) }))
 }
 
 /// The children of this process, whichever of its threads bore them, zombies included. A snapshot: one

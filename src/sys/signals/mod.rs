@@ -5,7 +5,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use super::{checked, checked_long};
@@ -97,12 +97,6 @@ impl SignalReader {
 impl AsFd for SignalReader {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
-    }
-}
-
-impl AsRawFd for SignalReader {
-    fn as_raw_fd(&self) -> i32 {
-        self.descriptor.as_raw_fd()
     }
 }
 

@@ -141,7 +141,7 @@ fn start(args: &RunArgs) -> Result<Daemon, NotStarted> {
     let extra = args.pid_file.as_ref().map(|file| here.join(file));
     let directories = RunDirectory::take(&layout.settings.run_dir, extra)?;
     sys::process::become_subreaper().map_err(|e| NotStarted::system("become a sub-reaper", &e))?;
-    let limits = sys::descriptors::raise_limit(u64::MAX)
+    let soft_limit = sys::descriptors::raise_limit(u64::MAX)
         .map_err(|e| NotStarted::system("raise the limit of descriptors", &e))?;
     let signals =
         Signals::install().map_err(|e| NotStarted::system("install signal handlers", &e))?;
@@ -163,7 +163,7 @@ fn start(args: &RunArgs) -> Result<Daemon, NotStarted> {
         poller,
         generation: persist::last_generation(&directories.state_dir()) + 1,
         nodes: Default::default(),
-        stem: Stem::new(limits.soft_before),
+        stem: Stem::new(soft_limit),
         clients,
         operations: Operations::default(),
         rolling: None,

@@ -1,7 +1,7 @@
-//! Births: all processes below the stem begin here, and what surrounds that.
+//! Births: where all processes below the stem begin, and what surrounds that.
 //!
 //! Everything a child needs is made before. A command that gets nothing but its streams and its
-//! environment is borne in the nursery; any other child is a fork's, and returns up through the loop
+//! environment is born in the nursery; any other child is forked, and returns up through the loop
 //! with its share. The parent reports the other share to the supervisor.
 
 use std::io;

@@ -149,7 +149,7 @@ impl Stem {
         // Without the supervisor's terminal: a node could type into it. What a terminal sends is blocked
         // since before our birth, and stays so; newborns get an empty mask.
         sys::process::new_session()?;
-        let read = [libc_signal::CHILD, libc_signal::TERM];
+        let read = [nix::libc::SIGCHLD, nix::libc::SIGTERM];
         sys::signals::block(&read)?;
         let signals = SignalReader::new(&read)?;
         // A newborn inherits it: whoever is shown with its process can be killed from that moment on.
@@ -159,13 +159,13 @@ impl Stem {
         // Only for those who look.
         let _ = sys::process::set_title("supervisor: stem");
         sys::process::become_subreaper()?;
-        sys::process::set_parent_death_signal(libc_signal::TERM)?;
+        sys::process::set_parent_death_signal(nix::libc::SIGTERM)?;
         // Opened while 0 is taken, so that it is not 0 itself and closed with its owner.
         let null = sys::descriptors::null()?;
         let link = sys::descriptors::move_above(sys::descriptors::take(0)?, 3)?;
         sys::descriptors::place(null.as_fd(), 0)?;
         drop(null);
-        let limits = sys::descriptors::raise_limit(u64::MAX)?;
+        let soft_limit = sys::descriptors::raise_limit(u64::MAX)?;
         let mut poller = Poller::new()?;
         poller.add(link.as_fd(), Source::Link, true)?;
         poller.add(signals.as_fd(), Source::Signals, false)?;
@@ -195,7 +195,7 @@ impl Stem {
             look_again: None,
             pid: sys::process::id(),
             supervisor,
-            soft_limit: limits.soft_before,
+            soft_limit,
             going: false,
             orphaned: None,
             finished: false,
@@ -349,10 +349,4 @@ impl Stem {
             self.obey(order, fds, now);
         }
     }
-}
-
-/// The two signals the stem reads, by the numbers Linux gives them everywhere we run.
-mod libc_signal {
-    pub(super) const CHILD: i32 = nix::libc::SIGCHLD;
-    pub(super) const TERM: i32 = nix::libc::SIGTERM;
 }

@@ -194,7 +194,7 @@ impl Stem {
     /// Children that the stem does not know: they were left to it by descendants that died.
     fn remnants(&mut self) -> Vec<i32> {
         if self.strangers_known {
-            // Whoever came since the last child of this turn was reaped is found at its next look.
+            // If a child was reaped in this turn, who came since is found at the end of it.
             self.look_at_newcomers();
         } else {
             self.look_at_all_children();
