@@ -342,7 +342,7 @@ fn what_is_too_large_is_refused() {
     );
     same(
         refused(&with(&long)),
-        "3:1|x|-|its description has 131200 bytes, at most 130048 are allowed|put long texts of env or command into a file",
+        "3:1|x|-|its description has 131139 bytes, at most 130048 are allowed|put long texts of env or command into a file",
     );
     same(
         refused(&with("command: [\"true\"], count: 4000000000")),

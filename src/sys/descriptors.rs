@@ -133,7 +133,15 @@ mod tests {
     fn open_now() -> Vec<RawFd> {
         let entries = fs::read_dir("/proc/self/fd").unwrap();
         let mut numbers: Vec<RawFd> = entries
-            .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
+            .map(|entry| {
+                entry
+                    .unwrap()
+                    .file_name()
+                    .to_str()
+                    .unwrap()
+                    .parse()
+                    .unwrap()
+            })
             .collect();
         // The one through which the folder was read is closed by now.
         // SAFETY: numbers only.
