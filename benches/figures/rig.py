@@ -24,6 +24,29 @@ class Missing(Exception):
     """A peer that is not installed."""
 
 
+class Scratch:
+    """Where every run has a directory of its own, from the first of them to the end of the measuring.
+
+    Nothing is removed while anybody is measured: some file systems make new files slowly for minutes after
+    others were removed, and that would be counted against whoever is started next."""
+
+    def __init__(self):
+        self.path = None
+
+    def directory(self):
+        """A new one, for one run."""
+        self.path = self.path or Path(tempfile.mkdtemp(prefix="supervision-"))
+        return Path(tempfile.mkdtemp(prefix="run-", dir=self.path))
+
+    def remove(self):
+        if self.path:
+            shutil.rmtree(self.path, ignore_errors=True)
+            self.path = None
+
+
+SCRATCH = Scratch()
+
+
 def build_tools():
     """Compiles the child and the bare loop. The child is static, so that little but the kernel starts it."""
     TOOLS.mkdir(parents=True, exist_ok=True)
@@ -87,7 +110,7 @@ class Run:
     """One supervisor, from its start to its end. Times are in nanoseconds of the monotonic clock."""
 
     def __init__(self, kind, n, argv=None, env=(), log=subprocess.DEVNULL):
-        self.directory = Path(tempfile.mkdtemp(prefix="supervision-"))
+        self.directory = SCRATCH.directory()
         self.n = n
         self.born = {}
         self.all_alone = True
@@ -146,7 +169,7 @@ class Run:
         return took
 
     def clean(self):
-        """What has been measured is ended and forgotten. Call after the last look at it."""
+        """What has been measured is ended and forgotten, but for its directory. Call after the last look at it."""
         for pid in host.tree(self.pid) if self.process.poll() is None else []:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -156,4 +179,3 @@ class Run:
         if self.process.stderr:
             self.process.stderr.close()
         os.close(self.fifo.fd)
-        shutil.rmtree(self.directory, ignore_errors=True)
