@@ -143,13 +143,16 @@ impl Drop for RunDirectory {
 /// # Errors
 /// The system's, with what was made.
 pub(super) fn make_for(spec: &ChildSpec) -> Result<(), DirectoryError> {
-    let links = match spec.identity {
-        Some(_) => Links::Ours,
-        None => Links::Followed,
-    };
-    // First: even where nothing can be made, a process that is gone has none.
-    let _ = Directory::open(&spec.home, links).and_then(|home| home.remove("pid".as_ref()));
-    make_for_running(spec)
+    let made = make_all(spec);
+    // Even where nothing can be made, a process that is gone has none.
+    if !made.as_ref().is_ok_and(|home_is_new| *home_is_new) {
+        let links = match spec.identity {
+            Some(_) => Links::Ours,
+            None => Links::Followed,
+        };
+        let _ = Directory::open(&spec.home, links).and_then(|home| home.remove("pid".as_ref()));
+    }
+    made.map(drop)
 }
 
 /// As [`make_for`], for a node that may be running just now.
@@ -157,16 +160,24 @@ pub(super) fn make_for(spec: &ChildSpec) -> Result<(), DirectoryError> {
 /// # Errors
 /// The system's, with what was made.
 pub(super) fn make_for_running(spec: &ChildSpec) -> Result<(), DirectoryError> {
+    make_all(spec).map(drop)
+}
+
+/// Makes what is missing. True when the node's home is new.
+fn make_all(spec: &ChildSpec) -> Result<bool, DirectoryError> {
     let logs = [spec.stdout_file(), spec.stderr_file()];
     let mut paths = vec![spec.home.as_path(), spec.directory()];
     paths.extend(logs.iter().filter_map(|file| file.parent()));
     paths.dedup(); // they are all the same, as a rule
+    let mut home_is_new = false;
     for path in paths {
-        make_of(path, spec.identity.as_deref()).map_err(|source| DirectoryError::System {
+        let made = make_of(path, spec.identity.as_deref());
+        let is_new = made.map_err(|source| DirectoryError::System {
             what: "make",
             path: path.to_owned(),
             source,
         })?;
+        home_is_new |= is_new && path == spec.home;
     }
     if let Some(who) = &spec.identity {
         if let Some(run_dir) = spec.home.parent() {
@@ -180,20 +191,20 @@ pub(super) fn make_for_running(spec: &ChildSpec) -> Result<(), DirectoryError> {
         // exchange it: it lies in the run directory.
         let _ = std::os::unix::fs::lchown(&spec.home, Some(who.uid), Some(who.gid));
     }
-    Ok(())
+    Ok(home_is_new)
 }
 
 /// Makes a directory of a node; what is new belongs to its user. That user may be at work there already,
-/// so no link of the user's is followed.
-fn make_of(path: &Path, user: Option<&Identity>) -> io::Result<()> {
+/// so no link of the user's is followed. True when it is new.
+fn make_of(path: &Path, user: Option<&Identity>) -> io::Result<bool> {
     let Some(user) = user else {
-        return make(path).map(drop);
+        return make(path);
     };
     let (directory, is_new) = Directory::make(path, DIRECTORY_MODE)?;
     if is_new {
         directory.give((user.uid, user.gid))?;
     }
-    Ok(())
+    Ok(is_new)
 }
 
 /// Lets every user walk through a directory, to what it owns below, without seeing what else is there.

@@ -29,10 +29,10 @@ fn silence(node: &Node, now: Instant) -> Option<(Duration, Duration)> {
 impl Daemon {
     pub(super) fn next_heartbeat(&self) -> Option<Instant> {
         let now = sys::clock::monotonic();
-        self.nodes
-            .values()
-            .filter(|node| node.spec.watchdog.is_some())
-            .filter_map(|node| {
+        self.watched
+            .iter()
+            .filter_map(|name| {
+                let node = self.nodes.get(name)?;
                 let (silent, limit) = silence(node, now)?;
                 Some(match node.is_hung() {
                     true => now + LOOK_AGAIN,
@@ -43,11 +43,16 @@ impl Daemon {
     }
 
     pub(super) fn check_heartbeats(&mut self, now: Instant) {
+        let nodes = &self.nodes;
+        self.watched.retain(|name| {
+            let live = nodes.get(name).and_then(|node| node.live.as_ref());
+            live.is_some_and(|live| live.heartbeat.is_some())
+        });
         let changed: Vec<(NodeName, bool)> = self
-            .nodes
+            .watched
             .iter()
-            .filter(|(_, node)| node.spec.watchdog.is_some())
-            .filter_map(|(name, node)| {
+            .filter_map(|name| {
+                let node = self.nodes.get(name)?;
                 let (silent, limit) = silence(node, now)?;
                 let hung = silent >= limit;
                 (hung != node.is_hung()).then(|| (name.clone(), hung))

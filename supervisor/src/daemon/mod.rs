@@ -30,7 +30,7 @@ mod status;
 mod stem;
 mod systemd;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -91,6 +91,8 @@ struct Daemon {
     run_dir_is_fixed: bool,
     instance_override: Option<String>,
     layout_check: status::LayoutCheck,
+    /// Nodes whose process shows a heartbeat, and perhaps some that showed one until a moment ago.
+    watched: BTreeSet<NodeName>,
     /// Something changed in this turn that operations, the cluster's state or the controller may be
     /// waiting for.
     dirty: bool,
@@ -177,7 +179,6 @@ impl Daemon {
         self.settle_cluster();
         self.settle_rolling(now);
         self.settle_operations(now);
-        self.settle_stem(now);
     }
 
     fn node(&self, name: &NodeName) -> Option<&Node> {

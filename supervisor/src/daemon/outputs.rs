@@ -110,15 +110,14 @@ impl Daemon {
             Note::Rotated { node, stream } => {
                 log::debug!("node={node} event=output_rotated stream={stream:?}");
             }
-            Note::CrashWritten { node, dir, .. } => {
+            Note::CrashWritten { node, dir } => {
                 let detail = [("report", dir.join("report.json").display().to_string())];
                 self.event(Weight::Info, "crash_report", Some(&node), &detail);
             }
-            Note::CrashLost { node, why, .. } => {
+            Note::CrashLost { node, why } => {
                 let detail = [("error", why)];
                 self.event(Weight::Error, "crash_report_lost", Some(&node), &detail);
             }
-            Note::Drained { .. } => {}
             Note::Problem { node, text } => {
                 self.event(Weight::Warn, "problem", node.as_ref(), &[("error", text)]);
             }

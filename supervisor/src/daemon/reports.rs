@@ -113,11 +113,15 @@ impl Daemon {
         node.births += 1;
         node.incarnation = incarnation;
         node.status_text = None;
+        let heartbeat = heartbeat.and_then(|fd| Heartbeat::map(fd).ok());
+        if heartbeat.is_some() {
+            self.watched.insert(name.clone());
+        }
         node.live = Some(Live {
             pid,
             pidfd,
             control,
-            heartbeat: heartbeat.and_then(|fd| Heartbeat::map(fd).ok()),
+            heartbeat,
             born: sys::clock::wall(),
             born_at: now,
             ready: None,

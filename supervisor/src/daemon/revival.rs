@@ -35,7 +35,6 @@ impl Daemon {
                 self.on_left_behind_gone(&reaped);
             }
         }
-        self.settle_stem(now);
     }
 
     fn on_stem_gone(&mut self, now: Instant) {
@@ -108,7 +107,7 @@ impl Daemon {
         }
     }
 
-    /// After any turn: is a dead stem's inheritance cleared? Has somebody been waiting for it?
+    /// In every turn: is a dead stem's inheritance cleared? Has somebody been waiting for it?
     pub(super) fn settle_stem(&mut self, now: Instant) {
         if let Phase::Clearing { deadline } = self.stem.phase {
             self.end_what_is_left();

@@ -185,6 +185,7 @@ fn start(args: &RunArgs) -> Result<Daemon, NotStarted> {
         run_dir_is_fixed: args.run_dir.is_some(),
         instance_override: args.instance.clone(),
         layout_check: Default::default(),
+        watched: Default::default(),
         dirty: true,
         output_finished: false,
         exit: None,
@@ -333,7 +334,10 @@ impl Daemon {
     ) {
         self.events.add(weight, kind, node, detail);
         let followers = self.event_followers();
-        if let Some(event) = self.events.newest().filter(|_| !followers.is_empty()) {
+        if followers.is_empty() {
+            return;
+        }
+        if let Some(event) = self.events.newest() {
             for client in followers {
                 self.send(client, &event);
             }

@@ -69,8 +69,6 @@ pub(super) struct Up {
     socket: OwnedFd,
     key: Key,
     unsent: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
-    /// The socket has ended.
-    pub(super) ended: bool,
     /// It has not read for so long that an order had to be dropped.
     deaf: bool,
 }
@@ -123,7 +121,6 @@ impl Stem {
             socket,
             key,
             unsent: VecDeque::new(),
-            ended: false,
             deaf: false,
         });
         self.order(
@@ -218,14 +215,10 @@ impl Stem {
                         }
                     }
                 }
-                Ok(None) => {
-                    up.ended = true;
-                    return None;
-                }
+                Ok(None) => return None,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(error) => {
                     log::error!("event=bug error=\"cannot read the link: {error}\"");
-                    up.ended = true;
                     return None;
                 }
             }

@@ -117,8 +117,8 @@ pub(crate) enum Command {
         /// As for the node.
         owner: Option<(u32, u32)>,
     },
-    /// The main process of a birth ended. What lies in its pipes is read at once, then answered with
-    /// [`Note::Drained`]. A pipe that a descendant still holds is read on.
+    /// The main process of a birth ended. What lies in its pipes is read at once. A pipe
+    /// that a descendant still holds is read on.
     Gone {
         /// Who.
         node: NodeName,
@@ -214,8 +214,6 @@ pub(crate) enum Note {
     CrashWritten {
         /// Whose.
         node: NodeName,
-        /// Which birth.
-        incarnation: Incarnation,
         /// The directory that holds it.
         dir: PathBuf,
     },
@@ -223,17 +221,8 @@ pub(crate) enum Note {
     CrashLost {
         /// Whose.
         node: NodeName,
-        /// Which birth.
-        incarnation: Incarnation,
         /// What was done, and the system's answer.
         why: String,
-    },
-    /// All that lay in the pipes of this birth when it ended is in the files.
-    Drained {
-        /// Whose.
-        node: NodeName,
-        /// Which birth.
-        incarnation: Incarnation,
     },
     /// Something failed and the thread goes on.
     Problem {

@@ -151,7 +151,6 @@ impl Reader {
         if let Some(facts) = crash.filter(|_| self.desk.settings.crash_keep > 0) {
             self.write_crash(&node, incarnation, facts);
         }
-        self.notes.send(Note::Drained { node, incarnation });
     }
 
     fn write_crash(&mut self, node: &NodeName, incarnation: Incarnation, facts: &CrashFacts) {
@@ -172,14 +171,9 @@ impl Reader {
         let keep = self.desk.settings.crash_keep;
         let (node, written) = (node.clone(), crash::write(&self.crash_dir, &crash, keep));
         self.notes.send(match written {
-            Ok(dir) => Note::CrashWritten {
-                node,
-                incarnation,
-                dir,
-            },
+            Ok(dir) => Note::CrashWritten { node, dir },
             Err(error) => Note::CrashLost {
                 node,
-                incarnation,
                 why: format!("write crash report: {error}"),
             },
         });

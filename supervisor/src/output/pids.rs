@@ -80,12 +80,17 @@ impl PidFiles {
 }
 
 /// The directory belongs to the node's user, who may have put a link in the way: what is there is taken
-/// away, and the file is made anew, never opened.
+/// away, and the file is made anew, never opened. As a rule nothing is there.
 fn write(path: &Path, owner: Owner, pid: i32) -> io::Result<()> {
     let (directory, name) = (place::directory_of(path, owner)?, place::name_of(path)?);
-    let _ = directory.remove(name);
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
-    let mut file = directory.open_file(name, flags, 0o644)?;
+    let mut file = match directory.open_file(name, flags, 0o644) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            directory.remove(name)?;
+            directory.open_file(name, flags, 0o644)?
+        }
+        made => made?,
+    };
     file.write_all(format!("{pid}\n").as_bytes())
 }
 
