@@ -1,8 +1,8 @@
 //! What the supervisor tells the controller: facts over the controller node's control socket.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use cluster::controller::fact::{Fact, NodeFact};
 use cluster::controller::types::Instance;
@@ -11,6 +11,7 @@ use cluster::names::NodeName;
 use cluster::net::poller::Key;
 use cluster::sys::packet;
 
+use super::nodes::Node;
 use super::{Daemon, Source};
 
 /// A controller that does not read for so long gets a fresh snapshot when it does again.
@@ -24,6 +25,16 @@ pub(super) struct Link {
     unsent: VecDeque<Vec<u8>>,
 }
 
+/// The control socket of a node, while it is the process of that number.
+fn control_of<'a>(
+    nodes: &'a BTreeMap<NodeName, Box<Node>>,
+    name: &NodeName,
+    pid: i32,
+) -> Option<&'a OwnedFd> {
+    let live = nodes.get(name)?.live.as_ref()?;
+    live.control.as_ref().filter(|_| live.pid == pid)
+}
+
 impl Daemon {
     /// A node became ready: if it is the controller, it is told everything.
     pub(super) fn greet_controller(&mut self, name: &NodeName) {
@@ -33,27 +44,31 @@ impl Daemon {
         if node.spec.role != Role::Controller {
             return;
         }
-        let Some(live) = &node.live else {
+        let Some(pid) = node.pid() else {
             return;
         };
-        let pid = live.pid;
-        if let Some((_, _, before)) = self.controller.node.take() {
-            self.poller.forget(before);
-        }
-        self.controller.unsent.clear();
-        let Some(control) = self
-            .nodes
-            .get(name)
-            .and_then(|node| node.live.as_ref()?.control.as_ref())
-        else {
+        self.let_go_of_controller();
+        let Some(control) = control_of(&self.nodes, name, pid) else {
             return;
         };
         match self.poller.add(control.as_fd(), Source::Controller, true) {
-            // The descriptor goes with the node's process; epoll forgets it then by itself.
             Ok(key) => self.controller.node = Some((name.clone(), pid, key)),
             Err(error) => log::error!("node={name} event=problem error=\"{error}\""),
         }
         self.send_snapshot();
+    }
+
+    /// Tells the controller nothing more, until one is greeted again.
+    fn let_go_of_controller(&mut self) {
+        self.controller.unsent.clear();
+        let Some((name, pid, key)) = self.controller.node.take() else {
+            return;
+        };
+        match control_of(&self.nodes, &name, pid) {
+            Some(control) => self.poller.remove(key, control.as_fd()),
+            // The descriptor went with the node's process, and epoll forgot it then by itself.
+            None => self.poller.forget(key),
+        }
     }
 
     fn send_snapshot(&mut self) {
@@ -140,8 +155,7 @@ impl Daemon {
         }
         if self.controller.unsent.len() >= UNSENT_MAX {
             // It does not read: what it missed comes with the snapshot after its next birth.
-            self.controller.node = None;
-            self.controller.unsent.clear();
+            self.let_go_of_controller();
             log::error!("event=controller_silent error=\"it does not read what it is told\"");
             return;
         }
@@ -155,14 +169,8 @@ impl Daemon {
         let Some((name, pid, _)) = &self.controller.node else {
             return;
         };
-        let live = self.nodes.get(name).and_then(|node| node.live.as_ref());
-        let Some(control) = live
-            .filter(|live| live.pid == *pid)
-            .and_then(|l| l.control.as_ref())
-        else {
-            self.controller.node = None;
-            self.controller.unsent.clear();
-            return;
+        let Some(control) = control_of(&self.nodes, name, *pid) else {
+            return self.let_go_of_controller();
         };
         while let Some(bytes) = self.controller.unsent.front() {
             match packet::send(control.as_fd(), bytes, &[]) {
