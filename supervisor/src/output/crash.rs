@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use cluster::control::reply::moment;
+use cluster::layout::signals;
 use cluster::names::{Incarnation, NodeName};
 use cluster::supervise::child::Ending;
 use cluster::supervise::vocabulary::Usage;
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::tail::KeptLine;
@@ -140,11 +140,7 @@ fn status(ending: Ending) -> Value {
     match ending {
         Ending::Exited(code) => json!({ "kind": "exit", "code": code }),
         Ending::Signaled { signal, core } => {
-            let name = Signal::try_from(signal).map_or_else(
-                |_| format!("SIG{signal}"), // a real-time signal: has no name of its own
-                |known| known.as_str().to_owned(),
-            );
-            json!({ "kind": "signal", "signal": name, "core": core })
+            json!({ "kind": "signal", "signal": signals::name(signal), "core": core })
         }
         Ending::NotBorn(errno) => json!({
             "kind": "not_born",
@@ -261,6 +257,18 @@ mod tests {
         assert_eq!(report["stderr"][0]["text"], "last words");
         let tail = fs::read_to_string(dir.join("stderr.tail")).unwrap();
         assert_eq!(tail, "last words\n");
+    }
+
+    #[test]
+    fn a_signal_is_called_what_status_calls_it() {
+        for signal in [nix::libc::SIGSEGV, nix::libc::SIGRTMIN() + 1] {
+            let ending = Ending::Signaled {
+                signal,
+                core: false,
+            };
+            assert_eq!(status(ending)["signal"], signals::name(signal));
+        }
+        assert_eq!(signals::name(nix::libc::SIGRTMIN() + 1), "SIGRTMIN+1");
     }
 
     #[test]
