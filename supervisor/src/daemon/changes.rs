@@ -158,10 +158,16 @@ impl Daemon {
         self.may_change()?;
         let names = self.select(select, false)?;
         if let Some(width) = rolling {
-            self.roll(asker, names.clone(), width, Form::results())?;
+            self.roll(
+                asker.if_waiting(wait),
+                names.clone(),
+                width,
+                Form::results(),
+            )?;
             self.save_wanted();
             if !wait {
-                self.answer_without_waiting(asker, names);
+                let nodes = self.with_incarnations(names);
+                self.await_goal(asker, Goal::Again, nodes, Form::results(), false);
             }
             return Ok(());
         }
@@ -172,14 +178,6 @@ impl Daemon {
         self.save_wanted();
         self.await_goal(asker, Goal::Again, nodes, Form::results(), wait);
         Ok(())
-    }
-
-    fn answer_without_waiting(&mut self, asker: Asker, names: Vec<NodeName>) {
-        if let Some(rolling) = &mut self.rolling {
-            rolling.forget_asker();
-        }
-        let nodes = self.with_incarnations(names);
-        self.await_goal(asker, Goal::Again, nodes, Form::results(), false);
     }
 
     fn on_create(

@@ -239,15 +239,7 @@ impl Daemon {
         match rolling {
             Some(width) if !restarts.is_empty() => {
                 // Nothing else is under way: it was asked for above.
-                let asked = if wait {
-                    asker
-                } else {
-                    Asker {
-                        client: None,
-                        ..asker
-                    }
-                };
-                let _ = self.roll(asked, restarts, width, form.clone());
+                let _ = self.roll(asker.if_waiting(wait), restarts, width, form.clone());
                 if !wait {
                     self.finish(asker.client, Vec::new(), None, form);
                 }

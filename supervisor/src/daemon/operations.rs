@@ -1,7 +1,7 @@
 //! What clients wait for: goals for nodes, each with a time limit, and last lines of output.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use cluster::control::reply::{
     DeployReply, ErrorBody, LATE, LogLine, NodeResult, Plain, ResultsReply,
@@ -33,6 +33,16 @@ pub(super) struct Asker {
     /// `None`: a signal; nobody is answered.
     pub(super) client: Option<ClientId>,
     pub(super) deadline: Instant,
+}
+
+impl Asker {
+    /// The same one, who is answered only if it wants to wait.
+    pub(super) fn if_waiting(self, wait: bool) -> Self {
+        Self {
+            client: self.client.filter(|_| wait),
+            ..self
+        }
+    }
 }
 
 /// What is waited for.
@@ -130,7 +140,7 @@ impl Operations {
         self.waiting.len() + self.tails.len()
     }
 
-    pub(super) fn await_tail(&mut self, whom: TailFor) -> u64 {
+    fn await_tail(&mut self, whom: TailFor) -> u64 {
         self.next_tail += 1;
         let until = sys::clock::monotonic() + TAIL_LIMIT;
         self.tails.insert(self.next_tail, (whom, until));
@@ -229,19 +239,19 @@ impl Daemon {
     pub(super) fn settle_operations(&mut self, now: Instant) {
         self.settle_tails(now);
         for operation in std::mem::take(&mut self.operations.waiting) {
-            let outcomes: BTreeMap<&NodeName, Outcome> = operation
+            let outcomes = operation
                 .nodes
                 .iter()
-                .map(|(name, before)| (name, operation.goal.judge(self.node(name), *before)))
-                .collect();
+                .map(|(name, before)| (name, operation.goal.judge(self.node(name), *before)));
             let waiting = outcomes
-                .values()
-                .any(|outcome| *outcome == Outcome::Waiting);
+                .clone()
+                .any(|(_, outcome)| outcome == Outcome::Waiting);
             let late = now >= operation.asker.deadline;
             if waiting && !late {
                 self.operations.waiting.push(operation);
                 continue;
             }
+            let outcomes: BTreeMap<&NodeName, Outcome> = outcomes.collect();
             let results = self.results(&operation, |name| match outcomes.get(name) {
                 Some(Outcome::Failed(why)) => Some(why.clone()),
                 Some(Outcome::Waiting) => Some(LATE.to_owned()),
@@ -303,14 +313,24 @@ impl Daemon {
             nodes: Some(failed.into_iter().collect()),
             stream: None,
         };
-        let request =
-            self.operations
-                .await_tail(TailFor::Results(client, results, error, Box::new(form)));
+        let whom = TailFor::Results(client, results, error, Box::new(form));
+        self.ask_for_tail(whom, wanted, LAST_LINES, None);
+    }
+
+    /// Asks the output thread for last lines; whoever wants them is answered when they come.
+    pub(super) fn ask_for_tail(
+        &mut self,
+        whom: TailFor,
+        wanted: Wanted,
+        lines: usize,
+        since: Option<SystemTime>,
+    ) {
+        let request = self.operations.await_tail(whom);
         self.output.send(Command::Tail {
             request,
             wanted,
-            lines: LAST_LINES,
-            since: None,
+            lines,
+            since,
         });
     }
 

@@ -150,13 +150,7 @@ impl Daemon {
                 held,
             });
         } else {
-            let request = self.operations.await_tail(TailFor::Logs(id));
-            self.output.send(Command::Tail {
-                request,
-                wanted,
-                lines,
-                since,
-            });
+            self.ask_for_tail(TailFor::Logs(id), wanted, lines, since);
         }
     }
 
@@ -204,13 +198,7 @@ impl Daemon {
             nodes: Some(names.iter().cloned().collect()),
             stream: None,
         };
-        let request = self.operations.await_tail(TailFor::Diag(id, names));
-        self.output.send(Command::Tail {
-            request,
-            wanted,
-            lines: DIAG_LINES,
-            since: None,
-        });
+        self.ask_for_tail(TailFor::Diag(id, names), wanted, DIAG_LINES, None);
     }
 
     pub(super) fn diag_reply(

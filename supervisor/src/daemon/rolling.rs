@@ -40,11 +40,6 @@ impl Rolling {
         let own = self.active.values().map(|(_, until)| *until);
         own.fold(self.asker.deadline, Instant::min)
     }
-
-    /// Whoever asked does not wait for the end of it.
-    pub(super) fn forget_asker(&mut self) {
-        self.asker.client = None;
-    }
 }
 
 enum Turn {
