@@ -1,6 +1,6 @@
 //! What happened, numbered, for the log and for those who follow.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::time::SystemTime;
 
@@ -24,22 +24,34 @@ struct Kept {
     at: SystemTime,
     kind: &'static str,
     node: Option<NodeName>,
-    detail: Box<[(&'static str, Box<str>)]>,
+    /// Keys and values in one piece, as [`pack`] makes it.
+    detail: Box<[u8]>,
 }
 
 impl Kept {
     fn told(&self) -> Event {
-        let detail = self.detail.iter();
         Event {
             seq: self.seq,
             at: moment(self.at),
             kind: self.kind.to_owned(),
             node: self.node.as_ref().map(ToString::to_string),
-            detail: detail
-                .map(|(key, value)| ((*key).to_owned(), value.to_string()))
-                .collect(),
+            detail: unpack(&self.detail),
         }
     }
+}
+
+/// Four pieces of memory for two short words would be most of what an event costs.
+fn pack(detail: &[(&'static str, String)]) -> Box<[u8]> {
+    match detail {
+        [] => Box::default(),
+        // Text can always be encoded.
+        some => postcard::to_stdvec(some).unwrap_or_default().into(),
+    }
+}
+
+fn unpack(packed: &[u8]) -> BTreeMap<String, String> {
+    let pairs: Vec<(String, String)> = postcard::from_bytes(packed).unwrap_or_default();
+    pairs.into_iter().collect()
 }
 
 /// How loud an event is in the log.
@@ -63,21 +75,17 @@ impl Events {
         detail: &[(&'static str, String)],
     ) {
         self.last += 1;
-        let event = Kept {
+        log_line(weight, kind, node, detail);
+        if self.kept.len() == KEPT_MAX {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(Kept {
             seq: self.last,
             at: cluster::sys::clock::wall(),
             kind,
             node: node.cloned(),
-            detail: detail
-                .iter()
-                .map(|(key, value)| (*key, value.as_str().into()))
-                .collect(),
-        };
-        log_line(weight, &event);
-        if self.kept.len() == KEPT_MAX {
-            self.kept.pop_front();
-        }
-        self.kept.push_back(event);
+            detail: pack(detail),
+        });
     }
 
     /// The one that was added last.
@@ -101,13 +109,18 @@ impl Events {
     }
 }
 
-fn log_line(weight: Weight, event: &Kept) {
+fn log_line(
+    weight: Weight,
+    kind: &str,
+    node: Option<&NodeName>,
+    detail: &[(&'static str, String)],
+) {
     let mut line = String::new();
-    if let Some(node) = &event.node {
+    if let Some(node) = node {
         let _ = write!(line, "node={node} ");
     }
-    let _ = write!(line, "event={}", event.kind);
-    for (key, value) in event.detail.iter() {
+    let _ = write!(line, "event={kind}");
+    for (key, value) in detail {
         let plain = !value.is_empty() && !value.contains([' ', '"', '=', '\n']);
         let _ = match plain {
             true => write!(line, " {key}={value}"),
@@ -118,5 +131,20 @@ fn log_line(weight: Weight, event: &Kept) {
         Weight::Info => log::info!("{line}"),
         Weight::Warn => log::warn!("{line}"),
         Weight::Error => log::error!("{line}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_comes_out_again_key_by_key() {
+        assert!(pack(&[]).is_empty() && unpack(&[]).is_empty());
+        let detail = [("pid", "412".to_owned()), ("why", "a \"b\"\n".to_owned())];
+        let out = unpack(&pack(&detail));
+        assert_eq!(out.len(), 2);
+        assert_eq!(out["pid"], "412");
+        assert_eq!(out["why"], "a \"b\"\n");
     }
 }

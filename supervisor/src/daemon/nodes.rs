@@ -3,14 +3,13 @@
 use std::os::fd::OwnedFd;
 use std::time::{Instant, SystemTime};
 
-use cluster::layout::signals;
 use cluster::layout::spec::ChildSpec;
 use cluster::names::Incarnation;
 use cluster::shm::heartbeat::Heartbeat;
 use cluster::supervise::child::{Ending, State};
 use cluster::supervise::vocabulary::Past;
 
-/// One node.
+/// One node. There may be a thousand, so what few of them have is in boxes.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) spec: ChildSpec,
@@ -33,12 +32,12 @@ pub(super) struct Node {
     pub(super) live: Option<Live>,
     /// A process of an old incarnation that outlived its stem; it must be gone before a new birth.
     pub(super) orphan: Option<i32>,
-    pub(super) last_exit: Option<Exit>,
-    pub(super) stillborn: Option<(Incarnation, String)>,
+    pub(super) last_exit: Option<Box<Exit>>,
+    pub(super) stillborn: Option<Box<(Incarnation, String)>>,
     pub(super) status_text: Option<String>,
     pub(super) output_lost: [u64; 2],
     /// Processor time seen last, for the rate.
-    pub(super) sample: Option<Sample>,
+    pub(super) sample: Option<Box<Sample>>,
 }
 
 /// Its process.
@@ -74,7 +73,8 @@ pub(super) struct Sample {
 }
 
 impl Node {
-    pub(super) fn new(spec: ChildSpec, wanted: bool, in_layout: bool) -> Self {
+    pub(super) fn new(mut spec: ChildSpec, wanted: bool, in_layout: bool) -> Self {
+        spec.home.shrink_to_fit(); // joined from parts, it has room for as much again
         Self {
             spec,
             wanted,
@@ -163,7 +163,7 @@ impl Node {
     /// Why its last birth failed, said by itself.
     pub(super) fn stillborn_reason(&self) -> Option<&str> {
         self.stillborn
-            .as_ref()
+            .as_deref()
             .filter(|(incarnation, _)| *incarnation == self.incarnation)
             .map(|(_, problem)| problem.as_str())
     }
@@ -171,16 +171,5 @@ impl Node {
     /// Why it does not run: its own word, or else the stem's.
     pub(super) fn why(&self) -> Option<&str> {
         self.stillborn_reason().or(self.reason.as_deref())
-    }
-}
-
-/// How an end is named: `exit 3`, `SIGSEGV (core)`.
-pub(super) fn ending_words(ending: Ending) -> String {
-    match ending {
-        Ending::Signaled { signal, core } => {
-            let name = signals::name(signal);
-            if core { format!("{name} (core)") } else { name }
-        }
-        Ending::Exited(_) | Ending::NotBorn(_) => ending.to_string(),
     }
 }

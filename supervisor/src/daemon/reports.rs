@@ -11,7 +11,7 @@ use cluster::sys;
 
 use super::Daemon;
 use super::events::Weight;
-use super::nodes::{Exit, Live, Node, ending_words};
+use super::nodes::{Exit, Live, Node};
 
 impl Daemon {
     pub(super) fn on_link(&mut self, now: Instant) {
@@ -49,7 +49,10 @@ impl Daemon {
                 pid,
                 control,
                 heartbeat,
-            } => self.on_born(&name, incarnation, pid, (control, heartbeat), fds, now),
+            } => {
+                let name = self.own_copy(name);
+                self.on_born(&name, incarnation, pid, (control, heartbeat), fds, now);
+            }
             Report::State {
                 name,
                 incarnation,
@@ -58,10 +61,14 @@ impl Daemon {
                 failures,
                 reason,
             } => {
+                let name = self.own_copy(name);
                 let next = next.map(|after| now + after);
                 self.on_state(&name, (incarnation, state), next, failures, reason, now);
             }
-            Report::Gone(death) => self.on_gone(&death),
+            Report::Gone(mut death) => {
+                death.name = self.own_copy(death.name);
+                self.on_gone(&death);
+            }
             Report::Forgotten(name) => self.on_forgotten(&name),
             Report::Stillborn {
                 name,
@@ -89,6 +96,12 @@ impl Daemon {
             }
             Report::Done { killed } => self.on_done(killed, now),
         }
+    }
+
+    /// The same name, sharing its memory with the node: events and output keep it for long.
+    fn own_copy(&self, name: NodeName) -> NodeName {
+        let known = self.nodes.get_key_value(&name);
+        known.map_or(name, |(own, _)| own.clone())
     }
 
     fn on_born(
@@ -215,11 +228,11 @@ impl Daemon {
             return;
         };
         let live = node.live.take_if(|live| live.pid == death.pid);
-        node.last_exit = Some(Exit {
+        node.last_exit = Some(Box::new(Exit {
             ending,
             asked,
             at: now,
-        });
+        }));
         let by_itself = !asked && death.cause != Cause::Stem;
         let crashed = by_itself && ending != Ending::Exited(0);
         let started = live.map_or(SystemTime::UNIX_EPOCH, |live| live.born);
@@ -240,7 +253,7 @@ impl Daemon {
         let mut detail = vec![
             ("pid", death.pid.to_string()),
             ("incarnation", death.incarnation.to_string()),
-            ("ending", ending_words(ending)),
+            ("ending", ending.to_string()),
             ("asked", asked.to_string()),
         ];
         if crashed || death.cause == Cause::Stem {
@@ -272,7 +285,7 @@ impl Daemon {
 
     fn on_stillborn(&mut self, name: &NodeName, incarnation: Incarnation, problem: String) {
         if let Some(node) = self.nodes.get_mut(name) {
-            node.stillborn = Some((incarnation, problem.clone()));
+            node.stillborn = Some(Box::new((incarnation, problem.clone())));
         }
         let detail = [("error", problem), ("incarnation", incarnation.to_string())];
         self.event(Weight::Error, "node_not_set_up", Some(name), &detail);
@@ -288,7 +301,7 @@ impl Daemon {
         };
         let detail = [
             ("hook", on.word().to_owned()),
-            ("ending", ending_words(ending)),
+            ("ending", ending.to_string()),
         ];
         self.event(weight, "hook_ended", Some(name), &detail);
     }

@@ -114,7 +114,7 @@ impl Daemon {
                 let left = at.saturating_duration_since(now).as_millis();
                 u64::try_from(left).unwrap_or(u64::MAX)
             }),
-            last_exit: node.last_exit.map(last_exit),
+            last_exit: node.last_exit.as_deref().map(last_exit),
             cpu_pct,
             rss_bytes: usage.map(|usage| usage.rss_bytes),
             queue: None,
@@ -129,24 +129,27 @@ impl Daemon {
 /// Processor time since the last look, or since birth, in per cent of one core.
 fn rate(node: &mut Node, cpu: std::time::Duration, now: Instant) -> Option<f64> {
     let live = node.live.as_ref()?;
-    let before = node.sample.filter(|sample| sample.pid == live.pid);
+    let before = node
+        .sample
+        .as_deref()
+        .filter(|sample| sample.pid == live.pid);
     let (from, since) = match before {
         Some(sample) => (sample.cpu, sample.at),
         None => (std::time::Duration::ZERO, live.born_at),
     };
     let seconds = now.saturating_duration_since(since).as_secs_f64();
     if before.is_none() || seconds >= SAMPLE_SECONDS_MIN {
-        node.sample = Some(Sample {
+        node.sample = Some(Box::new(Sample {
             pid: live.pid,
             cpu,
             at: now,
-        });
+        }));
     }
     let used = cpu.saturating_sub(from).as_secs_f64();
     (seconds > 0.0).then(|| (used / seconds * 1000.0).round() / 10.0)
 }
 
-fn last_exit(exit: Exit) -> LastExit {
+fn last_exit(exit: &Exit) -> LastExit {
     let (kind, code, signal, core) = match exit.ending {
         Ending::Exited(code) => ("exit", Some(code), None, false),
         Ending::Signaled { signal, core } => ("signal", None, Some(signals::name(signal)), core),

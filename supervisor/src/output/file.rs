@@ -7,7 +7,7 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::lines::newline_in;
@@ -109,9 +109,9 @@ enum Step {
 
 impl AppendFile {
     /// Opens nothing yet.
-    pub(super) fn new(path: PathBuf, owner: Owner) -> Self {
+    pub(super) fn new(path: impl Into<Box<Path>>, owner: Owner) -> Self {
         Self {
-            path: path.into_boxed_path(),
+            path: path.into(),
             owner,
             file: None,
             identity: (0, 0),
@@ -122,11 +122,6 @@ impl AppendFile {
             loss: None,
             lost_total: 0,
         }
-    }
-
-    /// Is it this one?
-    pub(super) fn is(&self, path: &Path, owner: Owner) -> bool {
-        *self.path == *path && self.owner == owner
     }
 
     /// Is something lost that the file does not tell yet, or was just now?

@@ -4,7 +4,7 @@
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use cluster::control::reply::{LogLine, Stream, moment};
@@ -37,8 +37,29 @@ pub(super) struct Node {
 #[derive(Debug, Default)]
 struct Side {
     /// `None` on the side of standard error: both share one file.
-    file: Option<AppendFile>,
+    file: Option<Place>,
     tail: Tail,
+}
+
+/// Where a stream is kept. A file is opened at its first byte: a thousand silent nodes cost no files, and
+/// their names are all that is known of them.
+#[derive(Debug)]
+struct Place {
+    path: Box<Path>,
+    owner: Owner,
+    file: Option<Box<AppendFile>>,
+}
+
+impl Place {
+    fn is(&self, path: &Path, owner: Owner) -> bool {
+        *self.path == *path && self.owner == owner
+    }
+
+    /// The file, not opened yet if it was not before.
+    fn file(&mut self) -> &mut AppendFile {
+        self.file
+            .get_or_insert_with(|| Box::new(AppendFile::new(self.path.clone(), self.owner)))
+    }
 }
 
 impl Node {
@@ -69,10 +90,20 @@ impl Node {
         set_file(&mut self.err.file, path, owner);
     }
 
-    /// Its files.
+    /// Its files, and those that it has not written to yet.
+    pub(super) fn all_files(&mut self) -> impl Iterator<Item = &mut AppendFile> {
+        let places = self.out.file.iter_mut().chain(&mut self.err.file);
+        places.map(Place::file)
+    }
+
+    /// Its files, as far as it has written to them.
     pub(super) fn files(&mut self) -> impl Iterator<Item = (Stream, &mut AppendFile)> {
-        let out = self.out.file.iter_mut().map(|file| (Stream::Out, file));
-        out.chain(self.err.file.iter_mut().map(|file| (Stream::Err, file)))
+        let sides = [
+            (Stream::Out, &mut self.out.file),
+            (Stream::Err, &mut self.err.file),
+        ];
+        let sides = sides.into_iter();
+        sides.filter_map(|(stream, place)| Some((stream, place.as_mut()?.file.as_deref_mut()?)))
     }
 
     /// The last lines of one stream.
@@ -90,19 +121,26 @@ impl Node {
 
     fn file_and_tail(&mut self, stream: Stream) -> (Option<&mut AppendFile>, &mut Tail) {
         let (out, err) = (&mut self.out, &mut self.err);
-        match stream {
+        let (place, tail) = match stream {
             Stream::Out => (out.file.as_mut(), &mut out.tail),
             Stream::Err => (err.file.as_mut().or(out.file.as_mut()), &mut err.tail),
-        }
+        };
+        (place.map(Place::file), tail)
     }
 }
 
-/// A file is opened at its first byte: a thousand silent nodes cost no files.
-fn set_file(place: &mut Option<AppendFile>, path: PathBuf, owner: Owner) {
-    match place {
-        Some(file) if file.is(&path, owner) => file.check(),
-        Some(_) | None => *place = Some(AppendFile::new(path, owner)),
+fn set_file(place: &mut Option<Place>, path: PathBuf, owner: Owner) {
+    if let Some(same) = place.as_mut().filter(|place| place.is(&path, owner)) {
+        if let Some(file) = &mut same.file {
+            file.check();
+        }
+        return;
     }
+    *place = Some(Place {
+        path: path.into(),
+        owner,
+        file: None,
+    });
 }
 
 /// Where lines go besides the file, and what is known of the moment.

@@ -191,7 +191,7 @@ impl Reader {
 
     fn on_reopen(&mut self) {
         for (name, node) in &mut self.nodes {
-            for (_, file) in node.files() {
+            for file in node.all_files() {
                 if let Err(error) = file.open() {
                     self.notes
                         .problem(Some(name), "open output file again", &error);

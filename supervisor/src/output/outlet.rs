@@ -26,7 +26,7 @@ pub(super) const QUEUE_BYTES_RESERVE: usize = 128 * 1024;
 const WRITE_BYTES_MAX: usize = 4096;
 
 /// A queue that grew beyond this gives its memory back.
-const IDLE_BYTES_MAX: usize = 16 * 1024;
+const IDLE_BYTES_MAX: usize = 4 * 1024;
 
 /// A log file that lost something tries again after so long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
