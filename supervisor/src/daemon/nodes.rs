@@ -128,6 +128,8 @@ impl Node {
         }
         match self.state {
             State::Ready if self.is_hung() => "degraded",
+            // Its process has ended, and what follows from that is on its way from the stem.
+            State::Ready if self.live.is_none() => State::Pending.word(),
             State::Stopped
             | State::Pending
             | State::Backoff
