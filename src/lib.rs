@@ -2,7 +2,7 @@
 //!
 //! Dependencies point down, in this order:
 //!
-//! * words, pure: [`names`], [`causes`], [`layout`]
+//! * words, pure: [`names`], [`causes`], [`data`], [`layout`]
 //! * conversations, pure: [`supervise`], [`control`], [`controller`]
 //! * the two unsafe islands: [`shm`], [`sys`]
 //! * the loop: [`net`]
@@ -13,6 +13,7 @@
 pub mod causes;
 pub mod control;
 pub mod controller;
+pub mod data;
 pub mod layout;
 pub mod names;
 pub mod net;
