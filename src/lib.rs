@@ -2,8 +2,8 @@
 //!
 //! Dependencies point down, in this order:
 //!
-//! * words, pure: [`names`], [`causes`], [`data`], [`layout`]
-//! * conversations, pure: [`supervise`], [`control`], [`controller`]
+//! * words, pure: [`names`], [`causes`], [`data`], [`topic`], [`pool`], [`layout`]
+//! * conversations, pure: [`framework`], [`supervise`], [`control`], [`controller`]
 //! * the two unsafe islands: [`shm`], [`sys`]
 //! * the loop: [`net`]
 //! * a running node: [`node`]
@@ -14,10 +14,13 @@ pub mod causes;
 pub mod control;
 pub mod controller;
 pub mod data;
+pub mod framework;
 pub mod layout;
 pub mod names;
 pub mod net;
 pub mod node;
+pub mod pool;
 pub mod shm;
 pub mod supervise;
 pub mod sys;
+pub mod topic;

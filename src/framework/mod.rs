@@ -1,0 +1,37 @@
+//! The cluster framework's core: who is who, what a node subscribes, who is there; Zeek's `Cluster`.
+//!
+//! * [`Roster`]: the layout as one node sees it
+//! * [`Topics`]: what topics are called, in either naming scheme
+//! * [`local_subscriptions`]: which of them a node wants
+//! * [`Membership`]: from greetings and losses to `node_up` and `node_down`, pools kept up to date
+//! * [`EventType`]: what an event is declared as, and which arguments it takes
+//! * [`Connecting`], [`Starting`]: from these to "the cluster has started"
+//!
+//! Functions have the seeds' names without `Cluster::`. Pure: backends tell it what happened, and carry
+//! out nothing but what comes back.
+
+mod event;
+mod event_type;
+mod membership;
+mod node_id;
+mod roster;
+mod started;
+mod subscriptions;
+mod tags;
+mod topics;
+
+#[cfg(test)]
+pub(crate) mod sample;
+
+pub use event::{BackendError, ClusterEvent, EndpointInfo, MembershipError, NetworkInfo};
+pub use event_type::{EventError, EventType, Param};
+pub use membership::Membership;
+pub use node_id::NodeId;
+pub use roster::{Roster, RosterError};
+pub use started::{Connecting, FullyConnected, Starting};
+pub use subscriptions::local_subscriptions;
+pub use tags::{BackendTag, EventSerializerTag, LogSerializerTag, UnknownTag, Visibility};
+pub use topics::{
+    CLUSTER_STARTED, CONTROL, LOGGER_POOL, PROXY_POOL, SUPERVISOR, TABLE_PREFIX, TopicScheme,
+    Topics, WORKER_POOL,
+};
