@@ -2,7 +2,7 @@
 //!
 //! Dependencies point down, in this order:
 //!
-//! * words, pure: [`names`], [`causes`], [`data`], [`topic`], [`pool`], [`layout`]
+//! * words, pure: [`names`], [`causes`], [`data`], [`topic`], [`pool`], [`layout`], [`fabric`]
 //! * conversations, pure: [`framework`], [`supervise`], [`control`], [`controller`]
 //! * the two unsafe islands: [`shm`], [`sys`]
 //! * the loop: [`net`]
@@ -14,6 +14,7 @@ pub mod causes;
 pub mod control;
 pub mod controller;
 pub mod data;
+pub mod fabric;
 pub mod framework;
 pub mod layout;
 pub mod names;

@@ -15,33 +15,21 @@
 //! The neighbour is hostile: the size is sealed, so the page cannot vanish under the reader, and any
 //! value can stand in the word. A moment in the future is the reader's to judge.
 
-use std::ffi::c_void;
-use std::fs::File;
 use std::io;
-use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use nix::sys::stat::fstat;
-
+use super::mapping::{Access, Mapping};
 use crate::sys::memory;
 
 /// The size of the file: a page where pages are smallest, and less than one elsewhere.
-const BYTES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+const BYTES: usize = 4096;
 
 /// One end of a heartbeat; both ends are alike.
 #[derive(Debug)]
 pub struct Heartbeat {
-    word: NonNull<AtomicU64>,
+    page: Mapping,
 }
-
-// SAFETY: the mapping belongs to the process, not to a thread, and the word is atomic.
-unsafe impl Send for Heartbeat {}
-// SAFETY: as above; `&Heartbeat` gives access to the atomic only.
-unsafe impl Sync for Heartbeat {}
 
 impl Heartbeat {
     /// A new heartbeat that has never beaten, and its memory file for the other end.
@@ -49,11 +37,7 @@ impl Heartbeat {
     /// # Errors
     /// The system's answer.
     pub fn create() -> io::Result<(Self, OwnedFd)> {
-        let file: File = memory::create("heartbeat")?;
-        file.set_len(4096)?;
-        let seals = size_is_fixed() | SealFlag::F_SEAL_SEAL;
-        fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
-        let descriptor = OwnedFd::from(file);
+        let descriptor = memory::create_fixed("heartbeat", BYTES as u64)?;
         let heartbeat = Self::map(descriptor.try_clone()?)?;
         Ok((heartbeat, descriptor))
     }
@@ -63,21 +47,14 @@ impl Heartbeat {
     /// # Errors
     /// `InvalidData`: it has another size than a heartbeat, or a size that could still change.
     pub fn map(descriptor: OwnedFd) -> io::Result<Self> {
-        let size = usize::try_from(fstat(&descriptor)?.st_size);
-        let sealed = memory::seals(descriptor.as_fd()).contains(size_is_fixed());
-        if !sealed || size != Ok(BYTES.get()) {
+        let page = Mapping::map(descriptor.as_fd(), Access::ReadWrite)?;
+        if page.length() != BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "the memory file is no heartbeat: it is not one page of fixed size",
+                "the memory file is no heartbeat: it is not one page",
             ));
         }
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping, placed by the kernel, that replaces nothing. The file is as long as
-        // the mapping and cannot shrink, by the seals checked above, so access cannot fault.
-        let mapped = unsafe { mmap(None, BYTES, access, MapFlags::MAP_SHARED, &descriptor, 0) }?;
-        Ok(Self {
-            word: mapped.cast(),
-        })
+        Ok(Self { page })
     }
 
     /// Notes a beat at this moment of [`crate::sys::clock::monotonic_ns`].
@@ -94,29 +71,18 @@ impl Heartbeat {
     }
 
     fn word(&self) -> &AtomicU64 {
-        // SAFETY: `word` is the beginning of a mapping, so it is aligned and large enough, and the
-        // mapping lives as long as `self`. Any bits are a valid number. The other process is ours too
-        // and touches the word by this type only; should it not, the bits are still a number.
-        unsafe { self.word.as_ref() }
+        // SAFETY: the mapping begins at a page, so the word is aligned, and large enough, and it lives as
+        // long as `self`. Any bits are a valid number. The other process is ours too and touches the
+        // word by this type only; should it not, the bits are still a number.
+        unsafe { self.page.base().cast().as_ref() }
     }
-}
-
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        // SAFETY: the mapping was made by `map` with this length, and no reference into it outlives
-        // `self`.
-        let unmapped = unsafe { munmap(self.word.cast::<c_void>(), BYTES.get()) };
-        debug_assert_eq!(unmapped, Ok(()), "a mapping of ours can be unmapped");
-    }
-}
-
-fn size_is_fixed() -> SealFlag {
-    SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
+
     use crate::sys::alone::alone;
     use crate::sys::process::{Forked, exit_now, fork, reap};
 
@@ -150,12 +116,12 @@ mod tests {
     fn a_file_that_could_shrink_or_has_another_size_is_refused() {
         let open = memory::create("open").unwrap();
         open.set_len(4096).unwrap();
-        let short = memory::create("short").unwrap();
-        fcntl(&short, FcntlArg::F_ADD_SEALS(size_is_fixed())).unwrap();
+        let short = memory::create_fixed("short", 0).unwrap();
+        let long = memory::create_fixed("long", 8192).unwrap();
         let no_memory_file = tempfile::tempfile().unwrap();
         no_memory_file.set_len(4096).unwrap();
-        for file in [open, short, no_memory_file] {
-            let error = Heartbeat::map(file.into()).unwrap_err();
+        for file in [open.into(), short, long, no_memory_file.into()] {
+            let error = Heartbeat::map(file).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         }
         let (_, descriptor) = Heartbeat::create().unwrap();

@@ -1,6 +1,7 @@
 //! Memory that two processes share.
 //!
-//! Duty: words that one process writes and another reads without a system call. Owns: the mappings.
+//! Duty: words and bytes that one process writes and another reads without a system call. Owns: the
+//! mappings, and in [`bell`] the copies of an eventfd; every descriptor made here is handed over.
 //! Never: trusts what the neighbour writes, gives out a reference into memory that another process
 //! may write other than to an atomic.
 
@@ -9,4 +10,18 @@
     reason = "mapped memory has no safe wrapper; each block says who keeps its promise"
 )]
 
+pub mod bell;
+pub mod board;
 pub mod heartbeat;
+pub mod ring;
+pub mod shared_words;
+
+mod latch;
+mod mapping;
+mod sync;
+
+#[cfg(test)]
+#[cfg(loom)]
+mod models;
+
+pub use board::Board;

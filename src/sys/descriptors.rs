@@ -86,6 +86,15 @@ pub fn null() -> io::Result<OwnedFd> {
     Ok(null.into())
 }
 
+/// The same memory file once more, opened so that it can be mapped for reading only.
+///
+/// # Errors
+/// The system's answer; it needs `/proc`.
+pub fn read_only(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let file = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    Ok(file.into())
+}
+
 /// A pipe, close-on-exec at both ends: the read end does not block, the write end does (it becomes some
 /// program's output, and programs do not expect otherwise).
 ///

@@ -25,13 +25,31 @@ pub(crate) fn create(name: &str) -> io::Result<File> {
     Ok(file.into())
 }
 
+/// A memory file full of zeros whose size cannot change any more, close-on-exec. Its bytes can.
+pub(crate) fn create_fixed(name: &str, bytes: u64) -> io::Result<OwnedFd> {
+    let file = create(name)?;
+    file.set_len(bytes)?;
+    let seals = size_is_fixed() | SealFlag::F_SEAL_SEAL;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(file.into())
+}
+
+/// Can the file neither shrink nor grow? Only a memory file can promise that.
+pub(crate) fn has_fixed_size(file: BorrowedFd<'_>) -> bool {
+    seals(file).contains(size_is_fixed())
+}
+
+fn size_is_fixed() -> SealFlag {
+    SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW
+}
+
 /// The seals of a memory file. A file that is none has none.
-pub(crate) fn seals(file: BorrowedFd<'_>) -> SealFlag {
+fn seals(file: BorrowedFd<'_>) -> SealFlag {
     fcntl(file, FcntlArg::F_GET_SEALS).map_or(SealFlag::empty(), SealFlag::from_bits_retain)
 }
 
 fn never_changes() -> SealFlag {
-    SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL
+    size_is_fixed() | SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL
 }
 
 /// Puts bytes into a new memory file and seals it against every change. Its offset stands at the

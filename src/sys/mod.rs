@@ -25,11 +25,15 @@ pub mod packet;
 pub mod pidfd;
 pub mod process;
 pub mod procfs;
+pub mod random;
 pub mod signals;
 pub mod unix;
 
 #[cfg(test)]
 pub(crate) mod alone;
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+pub(crate) mod traced;
 
 use std::io;
 

@@ -11,7 +11,7 @@ pub use tcp::{listen_tcp, refuse_one};
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -41,6 +41,42 @@ pub fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<OwnedFd> {
     Ok(listener)
 }
 
+/// As [`listen`], for connections that carry packets, and for `owner` (user and group) if given: nobody
+/// can connect before it is theirs.
+///
+/// # Errors
+/// As [`bind_datagram`].
+pub fn listen_packets(
+    path: &Path,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    backlog: i32,
+) -> io::Result<OwnedFd> {
+    let listener = bind(path, SockType::SeqPacket, mode)?;
+    if let Some(owner) = owner {
+        give_away(path, owner)?;
+    }
+    socket::listen(&listener, Backlog::new(backlog)?)?;
+    Ok(listener)
+}
+
+/// The next connection to a listener; it does not block. `None`: nobody waits, or whoever did has gone.
+///
+/// # Errors
+/// The system's answer, as when it has no descriptor left.
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    loop {
+        return match socket::accept4(listener.as_raw_fd(), flags) {
+            // SAFETY: the call has just made this descriptor and nobody else knows it.
+            Ok(number) => Ok(Some(unsafe { OwnedFd::from_raw_fd(number) })),
+            Err(nix::Error::EINTR) => continue,
+            Err(nix::Error::EAGAIN | nix::Error::ECONNABORTED) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+    }
+}
+
 /// A datagram socket at this path, for `owner` (user and group) if given. Otherwise as [`listen`].
 ///
 /// # Errors
@@ -50,6 +86,18 @@ pub fn bind_datagram(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> io::R
     if let Some(owner) = owner {
         give_away(path, owner)?;
     }
+    Ok(socket)
+}
+
+/// A connection to the packet listener (`SOCK_SEQPACKET`) at this path. It never waits.
+///
+/// # Errors
+/// `NotFound` or `ConnectionRefused`: nobody listens. `WouldBlock`: too many connect just now. Else
+/// the system's answer.
+pub fn connect_packets(path: &Path) -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket::socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    socket::connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
     Ok(socket)
 }
 
