@@ -31,6 +31,9 @@ impl Host for Machine {
     fn identity(&self, user: &str, _group: Option<&str>) -> Result<Identity, String> {
         Err(format!("there is no user \"{user}\""))
     }
+    fn group(&self, name: &str) -> Result<u32, String> {
+        Err(format!("there is no group \"{name}\""))
+    }
     fn program(&self, word: &str) -> Result<(), String> {
         match word {
             "sleep" | "sh" | "true" => Ok(()),

@@ -1,4 +1,4 @@
-//! What several nodes cannot share, and what the machine has not enough of.
+//! What several nodes cannot share.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -8,34 +8,6 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::entries::Entry;
 use super::spec::ChildSpec;
-
-/// The supervisor's descriptors for each child: pidfd, two outputs, control, heartbeat, log files, and
-/// room for a hook.
-pub(super) const DESCRIPTORS_PER_CHILD: u64 = 8;
-
-/// The supervisor's own descriptors.
-pub(super) const DESCRIPTORS_OWN: u64 = 64;
-
-/// How many descriptors the supervisor may need for so many children.
-pub(super) fn descriptors(children: usize) -> u64 {
-    u64::try_from(children)
-        .unwrap_or(u64::MAX)
-        .saturating_mul(DESCRIPTORS_PER_CHILD)
-        .saturating_add(DESCRIPTORS_OWN)
-}
-
-/// Refuses what the descriptor limit cannot hold.
-pub(super) fn budget(children: usize, ctx: &mut Context<'_>) {
-    let needed = descriptors(children);
-    let allowed = ctx.host.descriptors_max();
-    if needed > allowed {
-        let message = format!(
-            "{children} children need about {needed} descriptors, and the limit is {allowed}"
-        );
-        let hint = "raise the hard limit (ulimit -Hn, LimitNOFILE=), or start fewer";
-        ctx.report.error(&["nodes"], message, hint);
-    }
-}
 
 /// Who listens on a port.
 #[derive(Default)]

@@ -6,21 +6,13 @@ use std::fmt::{self, Write as _};
 use serde_json::{Value, json};
 
 use super::finding::Finding;
+use super::links::{LINKS_LISTED_MAX, Needs, links};
 use super::spec::{ChildSpec, Program, Role};
-use super::{Defaults, Layout, Node, clashes, details};
+use super::{Defaults, Layout, details, fabric};
 use crate::names::{InstanceName, NodeName};
-
-/// So many links are listed one by one; more are only counted.
-const LINKS_LISTED_MAX: usize = 24;
 
 /// So many children that are alike are listed one by one; more share a line.
 const RUN_LISTED_MAX: usize = 8;
-
-/// The rings of a link: one for control, one for bulk.
-const RINGS_PER_LINK: usize = 2;
-
-/// Bytes of both rings of a link.
-const RING_BYTES_PER_LINK: usize = (32 + 256) << 10;
 
 /// Renders the layout and what was found in it.
 #[must_use]
@@ -203,71 +195,11 @@ fn write_ports(layout: &Layout, out: &mut String) -> fmt::Result {
     Ok(())
 }
 
-/// The links between two roles.
-struct Links<'a> {
-    from: Role,
-    to: Role,
-    count: usize,
-    /// The first of them.
-    pairs: Vec<(&'a NodeName, &'a NodeName)>,
-}
-
-/// Who connects to whom, of the nodes of this host. A proxy or worker connects to the manager it names.
-fn links(layout: &Layout) -> Vec<Links<'_>> {
-    let mut here: BTreeMap<Role, Vec<(&NodeName, &Node)>> = BTreeMap::new();
-    for (name, node) in &layout.nodes {
-        if node.instance == layout.instance {
-            here.entry(node.node_type).or_default().push((name, node));
-        }
-    }
-    let of = |role: Role| here.get(&role).map(Vec::as_slice).unwrap_or_default();
-    [
-        (Role::Manager, Role::Logger),
-        (Role::Proxy, Role::Logger),
-        (Role::Proxy, Role::Manager),
-        (Role::Worker, Role::Logger),
-        (Role::Worker, Role::Proxy),
-        (Role::Worker, Role::Manager),
-    ]
-    .into_iter()
-    .filter_map(|(from, to)| {
-        let connects = |dialer: &Node, name: &NodeName| {
-            to != Role::Manager || dialer.manager.as_ref() == Some(name)
-        };
-        let pairs = || {
-            of(to).iter().flat_map(|(name, _)| {
-                let dialers = of(from).iter().filter(|(_, node)| connects(node, name));
-                dialers.map(|(dialer, _)| (*dialer, *name))
-            })
-        };
-        // There is one manager, so only the other pairs could be too many to count one by one.
-        let count = match to {
-            Role::Manager => pairs().count(),
-            Role::None
-            | Role::Control
-            | Role::Logger
-            | Role::Proxy
-            | Role::Worker
-            | Role::Controller => of(from).len() * of(to).len(),
-        };
-        (count > 0).then(|| Links {
-            from,
-            to,
-            count,
-            pairs: pairs().take(LINKS_LISTED_MAX).collect(),
-        })
-    })
-    .collect()
-}
-
 fn write_links(layout: &Layout, out: &mut String) -> fmt::Result {
-    let links = links(layout);
-    let total: usize = links.iter().map(|l| l.count).sum();
-    if total > 0 {
-        writeln!(
-            out,
-            "\nplanned links on this host: {total} (they come with the fabric)"
-        )?;
+    let links = links(&layout.nodes, &layout.instance);
+    let needs = Needs::of(&layout.children, &links);
+    if needs.links > 0 {
+        writeln!(out, "\nlinks on this host: {}", needs.links)?;
     }
     for link in &links {
         writeln!(
@@ -277,7 +209,7 @@ fn write_links(layout: &Layout, out: &mut String) -> fmt::Result {
             link.to.word(),
             link.count
         )?;
-        if total <= LINKS_LISTED_MAX {
+        if needs.links <= LINKS_LISTED_MAX {
             for (from, to) in &link.pairs {
                 writeln!(out, "    {from} → {to}")?;
             }
@@ -287,15 +219,15 @@ fn write_links(layout: &Layout, out: &mut String) -> fmt::Result {
     writeln!(
         out,
         "  about {} descriptors for {} children",
-        clashes::descriptors(layout.children.len()),
-        layout.children.len()
+        needs.descriptors(),
+        needs.children
     )?;
-    if total > 0 {
+    if needs.links > 0 {
         writeln!(
             out,
-            "  planned: {} rings, {} KiB of memory, when every link has been used (they come with the fabric)",
-            total * RINGS_PER_LINK,
-            total * RING_BYTES_PER_LINK / 1024
+            "  {} rings, {} KiB of memory, when every link is used both ways; each is made when it is used",
+            needs.rings(),
+            needs.ring_bytes(&layout.settings.fabric) / 1024
         )?;
     }
     Ok(())
@@ -318,7 +250,11 @@ fn write_settings(layout: &Layout, out: &mut String) -> fmt::Result {
             format!("{} bytes", settings.output_line_bytes_max),
         ),
         ("crash_keep", format!("{} reports", settings.crash_keep)),
-    ] {
+        ("socket_group", socket_group(settings.socket_group)),
+    ]
+    .into_iter()
+    .chain(fabric::words(&settings.fabric))
+    {
         writeln!(out, "  {key:<20}  {value}")?;
     }
     let Defaults { life, watchdog, .. } = &layout.defaults;
@@ -334,11 +270,15 @@ fn write_settings(layout: &Layout, out: &mut String) -> fmt::Result {
     Ok(())
 }
 
+fn socket_group(group: Option<u32>) -> String {
+    group.map_or_else(|| "none".to_owned(), |gid| format!("gid {gid}"))
+}
+
 /// The same as JSON, for `check --json`.
 #[must_use]
 pub fn summary_json(layout: &Layout, findings: &[Finding]) -> Value {
-    let links = links(layout);
-    let total: usize = links.iter().map(|l| l.count).sum();
+    let links = links(&layout.nodes, &layout.instance);
+    let needs = Needs::of(&layout.children, &links);
     let mut by_stage = by_stage(layout);
     let stages: Vec<Value> = layout
         .stages
@@ -364,11 +304,11 @@ pub fn summary_json(layout: &Layout, findings: &[Finding]) -> Value {
         "instance": layout.instance,
         "instances": layout.instances,
         "stages": stages,
-        "planned_links": links,
+        "links": links,
         "needs": {
-            "descriptors": clashes::descriptors(layout.children.len()),
-            "planned_rings": total * RINGS_PER_LINK,
-            "planned_ring_bytes": total * RING_BYTES_PER_LINK,
+            "descriptors": needs.descriptors(),
+            "rings": needs.rings(),
+            "ring_bytes": needs.ring_bytes(&layout.settings.fabric),
         },
         "settings": layout.settings,
         "defaults": {
@@ -402,10 +342,11 @@ mod tests {
             "none        sh -c \"sleep 1\"  user=watch  ready=at once",
             "restart=always  watchdog=restart after 10s",
             "127.0.0.1:4000  manager",
-            "planned links on this host: 5 (they",
+            "links on this host: 5\n",
             "worker-1 → manager",
-            "about 112 descriptors for 6 children",
-            "planned: 10 rings, 1440 KiB",
+            "about 147 descriptors for 6 children",
+            "20 rings, 2880 KiB",
+            "  fabric.bulk           262144 bytes",
             "  run_dir               /work/run",
             "  restart.policy        always",
             "  restart.give_up       10 within 1m",
@@ -422,9 +363,8 @@ mod tests {
         let (layout, findings) = on(TEXT, &Machine::default()).unwrap();
         let json = summary_json(&layout, &findings);
         assert_eq!(json["stages"][0]["children"][0]["name"], "controller-alpha");
-        assert_eq!(json["needs"]["planned_rings"], 10);
-        assert_eq!(json["planned_links"][0]["count"], 1);
-        assert!(json["links"].is_null());
+        assert_eq!(json["needs"]["rings"], 20);
+        assert_eq!(json["links"][0]["count"], 1);
         assert_eq!(json["defaults"]["life"]["floor_ms"], 250);
         assert!(!json.to_string().contains("secret"));
     }

@@ -22,6 +22,11 @@ pub trait Host {
     /// # Errors
     /// A text that says what was not found.
     fn identity(&self, user: &str, group: Option<&str>) -> Result<Identity, String>;
+    /// The number of a group that is named, or given by its number.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    fn group(&self, name: &str) -> Result<u32, String>;
     /// Finds a program: a path with a slash is taken as it is, anything else is searched in `PATH`.
     ///
     /// # Errors

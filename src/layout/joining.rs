@@ -180,7 +180,7 @@ fn what_runs_keeps_what_it_has() {
     let text = "{\"x\": (command: [\"true\"])}";
     same(
         only(&join_on(text, &layout(RUNNING), &machine).unwrap_err()),
-        "1:1|-|nodes|6 children need about 112 descriptors, and the limit is 110|raise the hard limit (ulimit -Hn, LimitNOFILE=), or start fewer",
+        "1:1|-|nodes|6 children and their 8 rings need about 132 descriptors, and the limit is 110|raise the hard limit (ulimit -Hn, LimitNOFILE=), or start fewer",
     );
 }
 

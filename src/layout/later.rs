@@ -3,13 +3,17 @@
 //! Which words they are stands in `raw`, where they are read; why they are not acted on, here.
 
 use super::finding::Severity;
-use super::raw::{RawController, RawInstance, RawLayout, RawNode};
+use super::raw::{RawController, RawFabric, RawInstance, RawLayout, RawNode};
 use super::report::Report;
 
 pub(super) const OWN_NAME: &str = "each node knows its own name; the supervisor is none of them";
 pub(super) const SCRIPTS: &str = "this build runs no scripts";
 pub(super) const SOCKETS: &str = "this build serves no WebSocket";
-pub(super) const FABRIC: &str = "this build carries no messages between nodes";
+pub(super) const HOSTS: &str = "nothing crosses to another host in this build";
+pub(super) const PROGRAM: &str =
+    "a program says it itself: `Cluster::use_topics`, `register_pool`, `manager_is_logger`";
+pub(super) const LOGGING: &str = "this build writes no logs of events";
+pub(super) const TRANSPORT: &str = "nodes of one host meet in rings of shared memory only";
 pub(super) const STORES: &str = "this build has no stores";
 pub(super) const CAPTURE: &str = "it is kept in the topology; this build's roles capture nothing";
 pub(super) const CONTROLLER: &str = "this build's controller listens nowhere";
@@ -23,6 +27,7 @@ pub(super) fn report<'a>(
 ) {
     words(&[], RawLayout::LATER, report);
     words(&["controller"], RawController::LATER, report);
+    words(&["fabric"], RawFabric::LATER, report);
     for name in instances {
         words(&["instances", name], RawInstance::LATER, report);
     }
@@ -51,6 +56,7 @@ mod tests {
         for (table, [before, behind]) in [
             (RawLayout::LATER, ["", ""]),
             (RawController::LATER, ["controller: (", "),"]),
+            (RawFabric::LATER, ["fabric: (", "),"]),
             (RawInstance::LATER, ["instances: {\"here\": (", ")},"]),
             (
                 RawNode::LATER,

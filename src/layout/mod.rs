@@ -22,8 +22,10 @@ mod context;
 mod controller;
 mod details;
 mod entries;
+mod fabric;
 mod instances;
 mod later;
+mod links;
 mod members;
 mod more;
 mod order;
@@ -60,6 +62,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fabric::FabricSpec;
 use crate::names::{InstanceName, NodeName};
 use spec::{ChildSpec, LifePolicy, Role, StageSpec, Watchdog};
 
@@ -136,6 +139,10 @@ pub struct Settings {
     pub output_line_bytes_max: u64,
     /// So many crash reports are kept for each node.
     pub crash_keep: u32,
+    /// Members of this group may attach too, by its number; `None`: the supervisor's user and root alone.
+    pub socket_group: Option<u32>,
+    /// How nodes of this host send to one another.
+    pub fabric: FabricSpec,
 }
 
 impl Default for Settings {
@@ -147,6 +154,8 @@ impl Default for Settings {
             output_keep: 5,
             output_line_bytes_max: 64 << 10,
             crash_keep: 10,
+            socket_group: None,
+            fabric: FabricSpec::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::context::Context;
 use super::finding::Finding;
 use super::host::Host;
 use super::instances::Instances;
+use super::links::{Needs, links};
 use super::position::Index;
 use super::raw::RawNode;
 use super::read::{Overrides, absolute, started};
@@ -82,7 +83,8 @@ fn understand(raw: &BTreeMap<String, RawNode>, running: &Layout, ctx: &mut Conte
     let nodes = topology::build(&entries, ctx);
     clashes::ports(&entries, ctx);
     let mut children = started(&entries, ctx);
-    clashes::budget(running.children.len() + children.len(), ctx);
+    let links = links(running.nodes.iter().chain(&nodes), &running.instance);
+    Needs::of(running.children.iter().chain(&children), &links).check(ctx);
     children.sort_by_cached_key(ChildSpec::order_key);
     let known: BTreeSet<u16> = running.stages.iter().map(|s| s.number).collect();
     let numbers = children.iter().map(|child| child.stage);

@@ -65,6 +65,8 @@ shape! {
         crash_keep: Option<u32>,
         controller: RawController,
         watchdog: Option<OrOff<RawWatchdog>>,
+        fabric: RawFabric,
+        socket_group: Option<Word>,
         nodes: Anything,
     }
     later {
@@ -78,11 +80,13 @@ shape! {
             stores: RawStores, default_backend, default_master_node, default_persistent_backend,
             default_store_dir,
         }
-        FABRIC {
-            logging, enable_round_robin_logging, manager_is_logger, topics, logger_topic,
-            manager_topic, proxy_topic, worker_topic, node_topic_prefix, nodeid_topic_prefix, broker,
-            pools, zeromq, backend, transport, retry_interval, socket_group,
+        LOGGING { logging, enable_round_robin_logging }
+        PROGRAM {
+            manager_is_logger, topics, logger_topic, manager_topic, proxy_topic, worker_topic,
+            node_topic_prefix, nodeid_topic_prefix, pools,
         }
+        HOSTS { broker, zeromq, backend, retry_interval }
+        TRANSPORT { transport }
         METRICS { telemetry, metrics_port, metrics_address }
     }
 }
@@ -90,7 +94,7 @@ shape! {
 shape! {
     RawInstance { ip: Option<IpAddr>, }
     later {
-        FABRIC { host, listen_port, zone_id }
+        HOSTS { host, listen_port, zone_id }
     }
 }
 
@@ -143,6 +147,22 @@ shape! {
             role, topic, request_timeout, connect_retry, listen_address, port, auto_assign_ports,
             auto_assign_start_port, listen_address_websocket, port_websocket,
         }
+    }
+}
+
+shape! {
+    RawFabric {
+        control: Option<Size>,
+        bulk: Option<Size>,
+        record_bytes_max: Option<Size>,
+        ring_wait: Option<Period>,
+        block: Option<Period>,
+        wait: Option<RawWait>,
+        control_topics: Option<Vec<String>>,
+        policies: Vec<RawTopicPolicy>,
+    }
+    later {
+        TRANSPORT { transport }
     }
 }
 
@@ -205,7 +225,8 @@ shape! {
     later {
         SCRIPTS { scripts, addl_base_scripts, addl_user_scripts, bare_mode }
         METRICS { metrics_port: Option<u16> }
-        FABRIC { zone_id: Option<String>, transport }
+        HOSTS { zone_id: Option<String> }
+        TRANSPORT { transport }
         CAPTURE { interface: Option<String>, pcap_file: Option<String> }
     }
 }
@@ -257,6 +278,30 @@ pub(super) struct RawHook {
 pub(super) struct RawBudget {
     pub(super) deaths: u32,
     pub(super) within: Period,
+}
+
+/// `fabric.wait`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum RawWait {
+    Block,
+    Spin(Period),
+    Busy,
+}
+
+/// An entry of `fabric.policies`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTopicPolicy {
+    pub(super) topic: String,
+    pub(super) policy: RawFull,
+}
+
+/// What is done when a ring is full.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum RawFull {
+    DropNewest,
+    Disconnect,
+    Block(Period),
 }
 
 /// `restart.policy`.

@@ -7,13 +7,14 @@ use super::entries::{self, Entry};
 use super::finding::Finding;
 use super::host::Host;
 use super::instances::{self, Instances};
+use super::links::{Needs, links};
 use super::parse::{self, Parsed};
 use super::position::Index;
 use super::raw::RawLayout;
 use super::report::Report;
 use super::spec::ChildSpec;
 use super::stages::Stages;
-use super::{Defaults, Layout, Settings, clashes, controller, later, members, topology};
+use super::{Defaults, Layout, Settings, clashes, controller, fabric, later, members, topology};
 
 /// What the command line says on top of the layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,6 +92,8 @@ fn understand(
     let nodes = topology::build(&entries, ctx);
     clashes::ports(&entries, ctx);
     let children = children(raw, &entries, &instances, ctx);
+    let instance = instances.here?;
+    Needs::of(&children, &links(&nodes, &instance)).check(ctx);
     let defaults = Defaults {
         life: ctx.life.clone(),
         watchdog: ctx.watchdog,
@@ -100,7 +103,7 @@ fn understand(
     Some(Layout {
         path,
         digest: digest(text),
-        instance: instances.here?,
+        instance,
         instances: instances.all,
         nodes,
         children,
@@ -125,7 +128,6 @@ fn children(
         life,
         ctx,
     ));
-    clashes::budget(children.len(), ctx);
     children.sort_by_cached_key(ChildSpec::order_key);
     children
 }
@@ -145,6 +147,7 @@ pub(super) fn started(entries: &[Entry<'_>], ctx: &mut Context<'_>) -> Vec<Child
 
 fn settings(raw: &RawLayout, ctx: &mut Context<'_>) -> Settings {
     let run_dir = ctx.run_dir.clone();
+    // The longest name of a socket there.
     ctx.check_socket(&run_dir.join("control.sock"), &["run_dir"]);
     let defaults = Settings::default();
     let size = |size: Option<super::values::Size>, default| size.map_or(default, |s| s.0);
@@ -155,6 +158,11 @@ fn settings(raw: &RawLayout, ctx: &mut Context<'_>) -> Settings {
         output_keep: raw.output.keep.unwrap_or(defaults.output_keep),
         output_line_bytes_max: size(raw.output.line_max, defaults.output_line_bytes_max),
         crash_keep: raw.crash_keep.unwrap_or(defaults.crash_keep),
+        socket_group: raw
+            .socket_group
+            .as_ref()
+            .and_then(|group| socket_group(&group.0, ctx)),
+        fabric: fabric::read(&raw.fabric, ctx),
     };
     if !(LINE_BYTES_MIN..=LINE_BYTES_MAX).contains(&settings.output_line_bytes_max) {
         let hint = "write a size from 256B to 1MiB";
@@ -167,6 +175,15 @@ fn settings(raw: &RawLayout, ctx: &mut Context<'_>) -> Settings {
             .error(&["output", "rotate"], "a file has no room for a line", hint);
     }
     settings
+}
+
+fn socket_group(name: &str, ctx: &mut Context<'_>) -> Option<u32> {
+    let found = ctx.host.group(name);
+    if let Err(reason) = &found {
+        let hint = "make the group, or name another";
+        ctx.report.error(&["socket_group"], reason.clone(), hint);
+    }
+    found.ok()
 }
 
 /// The bounds of `output.line_max`: each line is held in memory until it ends.

@@ -1,6 +1,5 @@
 //! A node's loop: wait, handle, beat; until it is told to leave, or nobody is left to tell it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -10,11 +9,13 @@ use std::time::Instant;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::Seat;
+use super::cluster::ClusterError;
 use super::controller::ControllerRole;
+use super::endpoint::SeatError;
+use super::member::Member;
+use super::say::say;
 use crate::causes;
-use crate::layout::Node;
 use crate::layout::spec::Role;
-use crate::names::NodeName;
 use crate::net::poller::{Poller, Ready};
 use crate::supervise::vocabulary::PACKET_BYTES_MAX;
 use crate::sys;
@@ -31,6 +32,8 @@ enum Source {
     Control,
     Signals,
     Listener(usize),
+    /// Its bell, or its seat's socket.
+    Fabric,
 }
 
 /// Why a node leaves.
@@ -71,17 +74,62 @@ pub fn run(seat: Seat) -> i32 {
     }
 }
 
+/// What is particular about a role.
+enum Part {
+    /// It is a node of the cluster.
+    Member(Box<Member>),
+    /// It keeps the tables, and stands outside.
+    Controller(Box<ControllerRole>),
+}
+
 struct Life {
     seat: Seat,
     poller: Poller<Source>,
     signals: UnixStream,
-    controller: Option<ControllerRole>,
+    part: Part,
     next_beat: Option<Instant>,
     leave: Option<Leave>,
 }
 
+impl Part {
+    fn begin(seat: &mut Seat) -> io::Result<Self> {
+        match seat.role {
+            Role::Controller => {
+                let controller = ControllerRole::begin(seat)?;
+                Ok(Self::Controller(Box::new(controller)))
+            }
+            Role::None
+            | Role::Control
+            | Role::Logger
+            | Role::Manager
+            | Role::Proxy
+            | Role::Worker => {
+                let fabric = seat.fabric.take().ok_or(SeatError::NoSeat);
+                let member = fabric.map_err(ClusterError::from).and_then(Member::begin);
+                let member = member.map_err(cannot_join)?;
+                Ok(Self::Member(Box::new(member)))
+            }
+        }
+    }
+}
+
+/// A layout in which this node cannot be is no better at the next birth.
+fn cannot_join(error: ClusterError) -> io::Error {
+    let kind = match &error {
+        ClusterError::Roster(_) | ClusterError::Pool(_) | ClusterError::Topic(_) => {
+            io::ErrorKind::InvalidInput
+        }
+        ClusterError::Seat(_)
+        | ClusterError::Layout(_)
+        | ClusterError::Announced
+        | ClusterError::Lost
+        | ClusterError::Wait(_) => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
 impl Life {
-    fn begin(seat: Seat) -> io::Result<Self> {
+    fn begin(mut seat: Seat) -> io::Result<Self> {
         let (signals, hand) = UnixStream::pair()?;
         signals.set_nonblocking(true)?;
         for signal in [SIGTERM, SIGINT] {
@@ -94,84 +142,76 @@ impl Life {
         for (index, listener) in seat.listeners.iter().enumerate() {
             poller.add(listener.as_fd(), Source::Listener(index), false)?;
         }
-        let controller = match seat.role {
-            Role::Controller => Some(ControllerRole::begin(&seat)?),
-            Role::None
-            | Role::Control
-            | Role::Logger
-            | Role::Manager
-            | Role::Proxy
-            | Role::Worker => None,
-        };
         let mut life = Self {
+            part: Part::begin(&mut seat)?,
             seat,
             poller,
             signals,
-            controller,
             next_beat: None,
             leave: None,
         };
         let incarnation = life.seat.incarnation;
-        match life.count_nodes()? {
-            Some(nodes) => life.say(
-                "up",
-                &format_args!("incarnation={incarnation} nodes={nodes}"),
-            ),
-            None => life.say("up", &format_args!("incarnation={incarnation}")),
+        match &mut life.part {
+            Part::Member(member) => {
+                let nodes = member.count_nodes();
+                say(
+                    "up",
+                    &format_args!("incarnation={incarnation} nodes={nodes}"),
+                );
+                member.announce().map_err(cannot_join)?;
+                for descriptor in member.descriptors() {
+                    life.poller.add(descriptor, Source::Fabric, false)?;
+                }
+            }
+            Part::Controller(_) => say("up", &format_args!("incarnation={incarnation}")),
         }
         life.beat(sys::clock::monotonic());
         life.get_ready()?;
         Ok(life)
     }
 
-    /// Reads the topology that came with the seat.
-    fn count_nodes(&self) -> io::Result<Option<usize>> {
-        let Some(layout) = &self.seat.layout else {
-            return Ok(None);
-        };
-        let bytes = sys::memory::read_sealed(layout.as_fd())?;
-        let nodes: BTreeMap<NodeName, Node> = serde_json::from_slice(&bytes)?;
-        Ok(Some(nodes.len()))
-    }
-
     fn get_ready(&mut self) -> io::Result<()> {
         if let Some(ready) = self.seat.ready.take() {
             nix::unistd::write(&ready, b"\n")?;
         }
-        self.say("ready", &format_args!("role={}", self.seat.role.word()));
+        say("ready", &format_args!("role={}", self.seat.role.word()));
         Ok(())
     }
 
     fn turns(mut self) -> io::Result<()> {
         let mut ready = Vec::new();
         while self.leave.is_none() {
-            let deadline = [
-                self.next_beat,
-                self.controller
-                    .as_ref()
-                    .and_then(ControllerRole::next_deadline),
-            ];
-            let now = self
-                .poller
-                .wait(deadline.into_iter().flatten().min(), &mut ready)?;
+            let deadline = self.sleep_until();
+            let now = self.poller.wait(deadline, &mut ready)?;
             for Ready { source, .. } in ready.drain(..) {
                 match source {
                     Source::Control => self.on_control(now),
                     Source::Signals => self.on_signals(),
                     Source::Listener(index) => self.on_listener(index),
+                    Source::Fabric => {} // every turn looks at all of it
                 }
             }
             if self.next_beat.is_some_and(|at| at <= now) {
                 self.beat(now);
             }
-            if let Some(controller) = &mut self.controller {
-                controller.run_deadlines(now);
+            match &mut self.part {
+                Part::Member(member) => member.turn()?,
+                Part::Controller(controller) => controller.run_deadlines(now),
             }
         }
         if let Some(leave) = self.leave {
-            self.say("down", &format_args!("reason={:?}", leave.to_string()));
+            say("down", &format_args!("reason={:?}", leave.to_string()));
         }
         Ok(())
+    }
+
+    /// Until when nothing has to be done but what wakes it.
+    fn sleep_until(&mut self) -> Option<Instant> {
+        let own = match &mut self.part {
+            Part::Member(member) => (!member.doze()).then(sys::clock::monotonic),
+            Part::Controller(controller) => controller.next_deadline(),
+        };
+        [self.next_beat, own].into_iter().flatten().min()
     }
 
     fn on_control(&mut self, now: Instant) {
@@ -180,7 +220,7 @@ impl Life {
             match sys::packet::recv(self.seat.control.as_fd(), &mut buffer) {
                 Ok(Some((length, _))) => {
                     let packet = buffer.get(..length).unwrap_or_default();
-                    if let Some(controller) = &mut self.controller {
+                    if let Part::Controller(controller) = &mut self.part {
                         controller.on_packet(packet, now);
                     }
                 }
@@ -216,13 +256,5 @@ impl Life {
             heartbeat.beat(sys::clock::monotonic_ns());
             self.next_beat = self.seat.beat_every.map(|every| now + every);
         }
-    }
-
-    /// One line of the node's own life on its standard output.
-    fn say(&self, event: &str, detail: &fmt::Arguments<'_>) {
-        let at = humantime::format_rfc3339_millis(sys::clock::wall());
-        let line = format!("{at} pid={} event={event} {detail}\n", sys::process::id());
-        // One write a line: lines of a node that is killed are whole or absent.
-        let _ = nix::unistd::write(io::stdout(), line.as_bytes());
     }
 }

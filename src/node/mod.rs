@@ -2,9 +2,16 @@
 //!
 //! Owns: everything in its [`Seat`]. Never: forks, or reads what another node holds.
 
+pub mod backlog;
+pub mod cluster;
 mod controller;
+pub mod endpoint;
 mod life;
+mod member;
+pub mod observer;
+mod say;
 mod seat;
 
+pub use cluster::Cluster;
 pub use life::run;
 pub use seat::Seat;

@@ -22,6 +22,8 @@ pub struct Seat {
     pub directory: PathBuf,
     /// Its end of the socket to the supervisor. End-of-file is an order to leave.
     pub control: OwnedFd,
+    /// Its end of the socket to the stem, by which it comes by its rings.
+    pub fabric: Option<OwnedFd>,
     /// One byte into it says that the node is ready.
     pub ready: Option<OwnedFd>,
     /// Listening sockets that outlive it.
@@ -30,6 +32,4 @@ pub struct Seat {
     pub heartbeat: Option<Heartbeat>,
     /// How often it does.
     pub beat_every: Option<Duration>,
-    /// The layout, as a sealed memory file of JSON.
-    pub layout: Option<OwnedFd>,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::child::{Ending, State};
+use crate::fabric::{FabricSpec, RingKey, Slot};
 use crate::layout::spec::{ChildSpec, HookPoint, StageSpec};
 use crate::names::{Incarnation, NodeName};
 
@@ -36,6 +37,13 @@ pub enum Order {
     Layout {
         /// Its generation.
         generation: u64,
+    },
+    /// What the layout says of the fabric, for nodes born from now on.
+    Fabric {
+        /// What each of them is told.
+        spec: Box<FabricSpec>,
+        /// Others than the supervisor's user and root may attach, if the socket's mode lets them.
+        open_to_group: bool,
     },
     /// The stages, replacing those before.
     Stages(Vec<StageSpec>),
@@ -124,6 +132,16 @@ pub enum EscrowKey {
         /// Which of its addresses.
         address: std::net::SocketAddr,
     },
+    /// The board. Made by the supervisor, handed to every stem.
+    Board,
+    /// The listening socket of `attach.sock`. Made by the supervisor, handed to every stem.
+    AttachSocket,
+    /// The memory of a node's bell.
+    BellMemory(Slot),
+    /// The eventfd of a node's bell.
+    Bell(Slot),
+    /// A ring's memory.
+    Ring(RingKey),
 }
 
 /// From the stem to the supervisor.
@@ -136,6 +154,8 @@ pub enum Report {
     },
     /// A descriptor for the escrow, to be answered with [`Order::Held`]. Descriptors: that one.
     Escrow(EscrowKey),
+    /// Nobody needs it any more: the escrow may let go of it.
+    Released(EscrowKey),
     /// A child was born. Descriptors: pidfd, read end of its stdout, of its stderr; then, if
     /// announced, the supervisor's end of its control socket and the memory of its heartbeat.
     Born {

@@ -82,6 +82,10 @@ impl Host for ThisHost {
         }
     }
 
+    fn group(&self, name: &str) -> Result<u32, String> {
+        find_group(name).map(Gid::as_raw)
+    }
+
     fn program(&self, word: &str) -> Result<(), String> {
         if word.is_empty() {
             return Err("the program's name is empty".to_owned());

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Some(Command::Run(args)) => daemon::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Client(command)) => client::run(&command),
+        Some(Command::Fabric(command)) => client::fabric::run(&command),
         Some(Command::Completions(args)) => print(&completions::script(args.shell)),
         Some(Command::Names(target)) => {
             let socket = target.path(std::env::var_os(client::SOCKET_VARIABLE));

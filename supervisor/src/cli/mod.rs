@@ -1,11 +1,13 @@
 //! The command line: what can be typed, and nothing of what it does.
 //!
 //! `supervisor --layout FILE` is the daemon, short for `supervisor run --layout FILE`. Every other
-//! sub-command but `check` and `completions` is a client of a running one (see [`client`]).
+//! sub-command but `check` and `completions` is a client of a running one: of its control socket (see
+//! [`client`]), or of its fabric (see [`fabric`]).
 //!
 //! Pure: opens no file, connects to nothing.
 
 pub(crate) mod client;
+pub(crate) mod fabric;
 pub(crate) mod shared;
 pub(crate) mod values;
 
@@ -15,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use client::ClientCommand;
+use fabric::FabricCommand;
 use shared::Target;
 
 const EXAMPLES: &str = "\
@@ -25,6 +28,7 @@ Examples:
   supervisor restart worker-1            Restart one node, wait until it is ready
   supervisor logs -f @workers            Follow the output of all workers
   supervisor deploy site.ron             Apply a changed layout to what runs
+  supervisor stats --watch               What became of the records between nodes?
   supervisor shutdown                    Stop everything
 
 Nodes are selected by name (worker-1), glob ('worker-*'), role (@workers, @loggers, @proxies,
@@ -119,6 +123,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     #[command(flatten)]
     Client(ClientCommand),
+    #[command(flatten)]
+    Fabric(FabricCommand),
     /// Print a script that teaches a shell to complete these commands
     Completions(CompletionsArgs),
     /// What the supervisor starts itself as, to bear the nodes.
@@ -288,6 +294,12 @@ mod tests {
             "supervisor status --json --quiet",
             "supervisor create",
             "supervisor logs --fd in",
+            "supervisor pub a/topic",
+            "supervisor pub a/topic event word",
+            "supervisor pub a/topic event {}",
+            "supervisor sub",
+            "supervisor sub a/ -n 0",
+            "supervisor sub a/ -n many",
         ] {
             let error = Cli::try_parse_from(line.split_whitespace()).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

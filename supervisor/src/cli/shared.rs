@@ -12,6 +12,8 @@ use super::values;
 pub(crate) const RUN_DIR: &str = "run";
 /// The control socket in it.
 const SOCKET_NAME: &str = "control.sock";
+/// The socket of the fabric, beside it.
+const ATTACH_SOCKET_NAME: &str = "attach.sock";
 
 /// Where the supervisor is.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +50,11 @@ impl Target {
             Some(socket) => socket.into(),
             None => Path::new(RUN_DIR).join(SOCKET_NAME),
         }
+    }
+
+    /// The path of the socket at which programs attach to the fabric: it lies beside the control socket.
+    pub(crate) fn attach_path(&self, environment: Option<OsString>) -> PathBuf {
+        self.path(environment).with_file_name(ATTACH_SOCKET_NAME)
     }
 }
 
@@ -133,5 +140,16 @@ mod tests {
         assert_eq!(path(None, None, Some("/e")), "/e");
         assert_eq!(path(Some("d"), None, Some("/e")), "d/control.sock");
         assert_eq!(path(None, Some("/s"), Some("/e")), "/s");
+    }
+
+    #[test]
+    fn the_socket_of_the_fabric_lies_beside_the_control_socket() {
+        let target = Target {
+            socket: Some("/srv/run/control.sock".into()),
+            ..Target::default()
+        };
+        assert_eq!(target.attach_path(None), Path::new("/srv/run/attach.sock"));
+        let attach = Target::default().attach_path(None);
+        assert_eq!(attach, Path::new("run/attach.sock"));
     }
 }

@@ -3,6 +3,9 @@
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use cluster::data::Value;
+use cluster::data::json::{self, JsonError, JsonReason};
+use cluster::topic;
 use nix::sys::signal::Signal;
 
 /// No limit on the command line is longer; sums of a few of them never overflow.
@@ -82,6 +85,34 @@ pub(crate) fn signal(text: &str) -> Result<String, String> {
     }
 }
 
+/// A topic or a prefix of topics: no longer than what travels can say.
+pub(crate) fn topic(text: &str) -> Result<String, String> {
+    topic::check_length(text.as_bytes()).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
+/// An argument of an event, as JSON.
+pub(crate) fn argument(text: &str) -> Result<Value, String> {
+    json::decode_plain(text.as_bytes()).map_err(|error| {
+        let what = cluster::causes::chain(&error);
+        match error {
+            JsonError::Malformed(_) => {
+                format!("{what}; a text has quotes of its own: '\"word\"'")
+            }
+            JsonError::NoValue {
+                reason: JsonReason::NoType,
+                ..
+            } => format!(
+                "{what}; write {{\"@data-type\": \"table\", \"data\": [{{\"key\": …, \"value\": …}}]}}"
+            ),
+            JsonError::NotAnObject
+            | JsonError::NotAnArray
+            | JsonError::NoTopic
+            | JsonError::NoValue { .. } => what,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +137,20 @@ mod tests {
         assert_eq!(at("1970-01-01T00:00:01.5Z"), 1500);
         assert_eq!(at("1970-01-01 00:00:02"), 2000);
         assert!("yesterday".parse::<Since>().is_err());
+    }
+
+    #[test]
+    fn an_argument_is_json_and_a_mistake_says_what_to_write() {
+        assert_eq!(argument("1"), Ok(Value::Count(1)));
+        assert_eq!(argument("[]"), Ok(Value::Vector(vec![])));
+        for (text, hint) in [
+            ("word", "quotes of its own"),
+            ("{\"a\": 1}", "\"table\""),
+            ("{\"@data-type\": \"kount\", \"data\": 1}", "\"kount\""),
+        ] {
+            let said = argument(text).unwrap_err();
+            assert!(said.contains(hint), "{said}");
+        }
     }
 
     #[test]

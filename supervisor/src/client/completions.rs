@@ -23,8 +23,9 @@ use crate::cli::{Cli, CompletionShell};
 /// A person who has pressed the tabulator waits no longer.
 const NAMES_LIMIT: Duration = Duration::from_millis(200);
 /// The sub-commands that take names of nodes.
-const TAKE_NAMES: [&str; 9] = [
-    "status", "start", "stop", "restart", "destroy", "logs", "diag", "wait", "signal",
+const TAKE_NAMES: [&str; 11] = [
+    "status", "start", "stop", "restart", "destroy", "logs", "diag", "wait", "signal", "peers",
+    "stats",
 ];
 
 const BASH_NAMES: &str = include_str!("completions/names.bash");

@@ -1,11 +1,14 @@
 //! Why a client command failed, and the code that it ends with.
 
-use std::io;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 use cluster::causes;
 use cluster::control::reply::ErrorBody;
 use cluster::control::{Code, REQUEST_BYTES_MAX, SCHEMA};
+use cluster::data::json::JsonError;
+use cluster::data::message::MessageError;
+use cluster::fabric::Refusal;
 
 /// Why a client command failed. What the operator can do about it is the [`ClientError::hint`].
 #[derive(Debug, thiserror::Error)]
@@ -87,9 +90,87 @@ pub(crate) enum ClientError {
         /// Its length.
         bytes: usize,
     },
+    /// The fabric is not open to this command.
+    #[error("the supervisor at {} does not let this command in", socket.display())]
+    NotSeated {
+        /// The socket to attach at.
+        socket: PathBuf,
+        /// Why.
+        #[source]
+        why: Refusal,
+    },
+    /// Words of the command line that do not go together.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// What is to be published is no event.
+    #[error("{place} is no event")]
+    NoEvent {
+        /// Where it stands.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        source: NoEvent,
+    },
+    /// A record that the layout does not let through.
+    #[error(
+        "{place} takes {bytes} bytes with its topic; the layout's record_bytes_max allows {most}"
+    )]
+    RecordTooLarge {
+        /// Where it stands.
+        place: String,
+        /// Its length.
+        bytes: usize,
+        /// The longest there may be.
+        most: usize,
+    },
+    /// Fewer records came than were asked for.
+    #[error("{seen} of {wanted} records came {until}")]
+    TooFew {
+        /// So many came.
+        seen: u64,
+        /// So many should have.
+        wanted: u64,
+        /// Why no more were waited for.
+        until: End,
+    },
     /// Standard output does not take it.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
+}
+
+/// Why something is no event.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoEvent {
+    /// No value even.
+    #[error("the line is no value")]
+    Json(#[from] JsonError),
+    /// A value of another shape.
+    #[error("the value is no message with an event")]
+    Message(#[from] MessageError),
+    /// A row whose first member is no name.
+    #[error("a row begins with the event's name, a text")]
+    Nameless,
+    /// Longer than is read.
+    #[error("the line is longer than {0} bytes")]
+    TooLong(u64),
+}
+
+/// Why no more records are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Their time is over.
+    TimeLimit,
+    /// Somebody interrupted the command.
+    Interrupted,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TimeLimit => "within the time limit",
+            Self::Interrupted => "before the interruption",
+        })
+    }
 }
 
 fn refusal(error: &ErrorBody) -> String {
@@ -113,8 +194,27 @@ impl ClientError {
             Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Code::Permission
             }
-            Self::File { .. } | Self::RequestTooLarge { .. } => Code::Invalid,
-            Self::NotText { .. } => Code::Usage,
+            Self::File { .. }
+            | Self::RequestTooLarge { .. }
+            | Self::NoEvent { .. }
+            | Self::RecordTooLarge { .. } => Code::Invalid,
+            Self::NotText { .. } | Self::Usage(_) => Code::Usage,
+            Self::NotSeated { why, .. } => match why {
+                Refusal::NotAllowed => Code::Permission,
+                Refusal::Version { .. } => Code::Unreachable,
+                Refusal::NameTaken(_)
+                | Refusal::BoardFull
+                | Refusal::TooManyGuests
+                | Refusal::NoSuchSeat
+                | Refusal::NoSuchPeer
+                | Refusal::TooLarge
+                | Refusal::System(_)
+                | Refusal::Confused(_) => Code::Failed,
+            },
+            Self::TooFew { until, .. } => match until {
+                End::TimeLimit => Code::TimeLimit,
+                End::Interrupted => Code::Failed,
+            },
             Self::Output(_) => Code::Failed,
         }
     }
@@ -134,7 +234,16 @@ impl ClientError {
             Self::Garbled { .. } => Some("use the client of the same version, or check the path"),
             Self::NotText { .. } => Some("rename it"),
             Self::RequestTooLarge { .. } => Some("create the nodes in several steps"),
-            Self::Refused(_) | Self::File { .. } | Self::Output(_) => None,
+            Self::NoEvent { .. } => Some(
+                "write [\"name\", ARGUMENT, …], or a line that `supervisor sub --json` printed",
+            ),
+            Self::Refused(_)
+            | Self::File { .. }
+            | Self::NotSeated { .. }
+            | Self::Usage(_)
+            | Self::RecordTooLarge { .. }
+            | Self::TooFew { .. }
+            | Self::Output(_) => None,
         }
     }
 

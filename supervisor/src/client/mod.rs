@@ -12,6 +12,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod connection;
 mod exit;
+pub(crate) mod fabric;
 mod failure;
 pub(crate) mod out;
 mod plan;

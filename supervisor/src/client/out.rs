@@ -141,6 +141,17 @@ impl<'a> Console<'a> {
         Ok(())
     }
 
+    /// Prints bytes as they are, and lets them be seen.
+    pub(crate) fn print_bytes(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        self.out.write_all(bytes)?;
+        self.flush()
+    }
+
+    /// Is nothing to be printed but failures?
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Lets everything printed so far be seen.
     pub(crate) fn flush(&mut self) -> Result<(), ClientError> {
         self.out.flush()?;

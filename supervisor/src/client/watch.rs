@@ -14,7 +14,7 @@ use super::render;
 use super::render::status::Asked;
 
 /// So long one picture stands.
-const INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Shows the state until Ctrl-C, or until the supervisor leaves. The first request is sent already.
 pub(crate) fn status(
@@ -42,7 +42,7 @@ pub(crate) fn status(
 }
 
 /// On a terminal the new picture is drawn over the old one, without wiping it first: no flicker.
-fn picture(text: &str, terminal: bool) -> String {
+pub(crate) fn picture(text: &str, terminal: bool) -> String {
     if terminal {
         let drawn = text.replace('\n', "\x1b[K\n");
         format!("\x1b[H{drawn}\x1b[J")

@@ -206,6 +206,7 @@ impl Daemon {
         self.layout.nodes.extend(created);
         self.keep_stages(&stages);
         self.take_over_settings();
+        self.send_fabric();
         self.send_layout();
         self.stem
             .order(&Order::Stages(self.layout.stages.clone()), None);

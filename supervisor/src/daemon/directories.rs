@@ -19,8 +19,14 @@ const DIRECTORY_MODE: u32 = 0o750;
 /// The lock, and who holds it.
 const PID_FILE: &str = "supervisor.pid";
 
+/// Where programs come that want a seat.
+const ATTACH_SOCKET: &str = "attach.sock";
+
 /// Clients that connect at one moment wait in a line this long.
 const BACKLOG: i32 = 64;
+
+/// As many wait at `attach.sock` while there is no stem: all that were attached may come back at once.
+const GUESTS_BACKLOG: i32 = 256;
 
 /// Why the run directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +111,27 @@ impl RunDirectory {
         })
     }
 
+    /// Makes the socket to which programs come that want a seat. The stem serves it; it stands here so
+    /// that it outlives the stem.
+    /// A group that is given may come too.
+    pub(super) fn listen_for_guests(&self, group: Option<u32>) -> Result<OwnedFd, DirectoryError> {
+        let path = self.path.join(ATTACH_SOCKET);
+        let mode = if group.is_some() { 0o660 } else { 0o600 };
+        let owner = group.map(|group| (nix::unistd::geteuid().as_raw(), group));
+        let listener =
+            sys::unix::listen_packets(&path, mode, owner, GUESTS_BACKLOG).and_then(|listener| {
+                if group.is_some() {
+                    let_through(&self.path)?;
+                }
+                Ok(listener)
+            });
+        listener.map_err(|source| DirectoryError::System {
+            what: "listen on",
+            path,
+            source,
+        })
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -123,7 +150,9 @@ impl RunDirectory {
 
     /// Takes away what only a running supervisor has, but for the lock.
     pub(super) fn clear(&self) {
-        let _ = fs::remove_file(self.path.join("control.sock"));
+        for socket in ["control.sock", ATTACH_SOCKET] {
+            let _ = fs::remove_file(self.path.join(socket));
+        }
         if let Some(extra) = &self.extra_pid_file {
             let _ = fs::remove_file(extra);
         }

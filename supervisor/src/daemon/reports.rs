@@ -43,6 +43,7 @@ impl Daemon {
                     self.stem.order(&Order::Held(key), None);
                 }
             }
+            Report::Released(key) => drop(self.stem.escrow.remove(&key)),
             Report::Born {
                 name,
                 incarnation,

@@ -4,7 +4,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
-use cluster::layout::spec::Program;
 use cluster::names::NodeName;
 use cluster::supervise::child::State;
 use cluster::supervise::vocabulary::{Cause, Death, Order, Past};
@@ -183,6 +182,7 @@ impl Daemon {
         for (key, fd) in escrow {
             self.stem.order(&Order::Restore(key), Some(fd));
         }
+        self.send_fabric();
         self.send_layout();
         self.stem
             .order(&Order::Stages(self.layout.stages.clone()), None);
@@ -263,13 +263,20 @@ impl Daemon {
         }
     }
 
-    /// The topology goes to built-in nodes once, as a memory file they all share.
+    /// What nodes born from now on are told of the fabric.
+    pub(super) fn send_fabric(&mut self) {
+        let spec = Box::new(self.layout.settings.fabric.clone());
+        let open_to_group = self.layout.settings.socket_group.is_some();
+        let order = Order::Fabric {
+            spec,
+            open_to_group,
+        };
+        self.stem.order(&order, None);
+    }
+
+    /// The topology goes to whoever has a seat, as a memory file they all share.
     pub(super) fn send_layout(&mut self) {
-        let builtin = self
-            .nodes
-            .values()
-            .any(|node| matches!(node.spec.program, Program::Builtin(_)));
-        if !builtin {
+        if self.layout.nodes.is_empty() {
             return;
         }
         let generation = self.generation;

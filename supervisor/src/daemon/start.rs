@@ -1,15 +1,21 @@
 //! The supervisor's start: read the layout, take the run directory, start the threads and the stem.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cluster::control::Code;
 use cluster::control::reply::moment;
+use cluster::fabric::MEMBERS_MAX;
 use cluster::layout::finding::{Finding, Severity};
+use cluster::layout::spec::Role;
 use cluster::layout::{self, Layout, More, Overrides};
 use cluster::net::poller::Poller;
+use cluster::shm::board::{Board, SLOTS_MAX};
+use cluster::supervise::vocabulary::EscrowKey;
 use cluster::sys;
 use cluster::sys::host::ThisHost;
 use crossbeam_channel::Receiver;
@@ -31,6 +37,10 @@ use crate::cli::shared::RUN_DIR;
 use crate::cli::{LogFormat, RunArgs};
 use crate::client::out;
 use crate::output::{Config, Console, ConsoleLog, Note, Output, SupervisorLog};
+
+/// Places on the board beyond those that nodes may come to need.
+const SLOTS_SPARE: usize = 64;
+const _: () = assert!(MEMBERS_MAX + SLOTS_SPARE == SLOTS_MAX as usize);
 
 /// Why the supervisor did not start, and what it ends with.
 struct NotStarted {
@@ -148,6 +158,7 @@ fn start(args: &RunArgs) -> Result<Daemon, NotStarted> {
     let mut poller = Poller::new().map_err(|e| NotStarted::system("make a poller", &e))?;
     let clients = Clients::new(directories.listen()?)
         .map_err(|e| NotStarted::system("serve the control socket", &e))?;
+    let fabric = fabric(&layout, &directories)?;
     let (console, log) = open_log(&layout, &directories, args.log_format)?;
     let (output, notes) = start_output(&layout, &directories, console.clone(), &mut poller)?;
     for (fd, source) in [
@@ -163,7 +174,7 @@ fn start(args: &RunArgs) -> Result<Daemon, NotStarted> {
         poller,
         generation: persist::last_generation(&directories.state_dir()) + 1,
         nodes: Default::default(),
-        stem: Stem::new(soft_limit),
+        stem: Stem::new(soft_limit, fabric),
         clients,
         operations: Operations::default(),
         rolling: None,
@@ -192,6 +203,26 @@ fn start(args: &RunArgs) -> Result<Daemon, NotStarted> {
     };
     daemon.begin(&findings, &text)?;
     Ok(daemon)
+}
+
+/// What every stem is handed, and none of them makes: the board, and the socket to attach at.
+fn fabric(
+    layout: &Layout,
+    directories: &RunDirectory,
+) -> Result<BTreeMap<EscrowKey, OwnedFd>, NotStarted> {
+    let members = layout.children.iter().filter(|c| c.role != Role::None);
+    let slots = board_slots(members.count());
+    let (_, board) =
+        Board::create(slots).map_err(|e| NotStarted::system("make the board of nodes", &e))?;
+    let guests = directories.listen_for_guests(layout.settings.socket_group)?;
+    Ok([(EscrowKey::Board, board), (EscrowKey::AttachSocket, guests)].into())
+}
+
+/// Room for as many again as there are, which a later layout may bring, and for who attaches.
+fn board_slots(members: usize) -> u32 {
+    let wanted = members.saturating_mul(2).saturating_add(SLOTS_SPARE);
+    let slots = u32::try_from(wanted.next_power_of_two());
+    slots.unwrap_or(SLOTS_MAX).min(SLOTS_MAX)
 }
 
 fn start_output(

@@ -1,5 +1,7 @@
 //! What `status` shows.
 
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
@@ -7,7 +9,9 @@ use cluster::control::SCHEMA;
 use cluster::control::reply::{InstanceStatus, LastExit, NodeStatus, StatusReply, moment};
 use cluster::layout::signals;
 use cluster::names::NodeName;
+use cluster::node::backlog::{self, Backlog};
 use cluster::supervise::child::Ending;
+use cluster::supervise::vocabulary::EscrowKey;
 use cluster::sys;
 
 use super::Daemon;
@@ -62,9 +66,10 @@ impl Daemon {
                 &all
             }
         };
+        let backlogs = self.backlogs();
         let nodes = names
             .iter()
-            .filter_map(|name| self.node_status(name, now))
+            .filter_map(|name| self.node_status(name, backlogs.get(name), now))
             .collect();
         StatusReply {
             schema: SCHEMA,
@@ -91,7 +96,32 @@ impl Daemon {
         }
     }
 
-    fn node_status(&mut self, name: &NodeName, now: Instant) -> Option<NodeStatus> {
+    /// What waits for each node, from the memory that is in escrow: nobody is asked.
+    fn backlogs(&self) -> BTreeMap<NodeName, Backlog> {
+        let escrow = &self.stem.escrow;
+        let rings = escrow.iter().filter_map(|(key, memory)| match key {
+            EscrowKey::Ring(ring) => Some((*ring, memory.as_fd())),
+            EscrowKey::Listener { .. }
+            | EscrowKey::Board
+            | EscrowKey::AttachSocket
+            | EscrowKey::BellMemory(_)
+            | EscrowKey::Bell(_) => None,
+        });
+        let board = escrow.get(&EscrowKey::Board);
+        let looked = board.map(|board| backlog::look(board.as_fd(), rings));
+        match looked {
+            Some(Ok(backlogs)) => backlogs,
+            // Then it is not known, and shown so.
+            Some(Err(_)) | None => BTreeMap::new(),
+        }
+    }
+
+    fn node_status(
+        &mut self,
+        name: &NodeName,
+        backlog: Option<&Backlog>,
+        now: Instant,
+    ) -> Option<NodeStatus> {
         let node = self.nodes.get_mut(name)?;
         let usage = node.pid().and_then(sys::procfs::usage);
         let cpu_pct = usage.and_then(|usage| rate(node, usage.cpu, now));
@@ -117,8 +147,8 @@ impl Daemon {
             last_exit: node.last_exit.as_deref().map(last_exit),
             cpu_pct,
             rss_bytes: usage.map(|usage| usage.rss_bytes),
-            queue: None,
-            drops: None,
+            queue: backlog.map(|backlog| backlog.queue),
+            drops: backlog.map(|backlog| backlog.drops),
             output_lost_bytes: node.output_lost.iter().sum(),
             status_text: node.status_text.clone(),
             in_layout: node.in_layout,

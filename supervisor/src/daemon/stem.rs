@@ -85,11 +85,12 @@ pub(super) struct Stem {
 }
 
 impl Stem {
-    pub(super) fn new(soft_limit: u64) -> Self {
+    /// Without a process yet. `escrow`: what every stem is given.
+    pub(super) fn new(soft_limit: u64, escrow: BTreeMap<EscrowKey, OwnedFd>) -> Self {
         Self {
             phase: Phase::Left,
             births: 0,
-            escrow: BTreeMap::new(),
+            escrow,
             soft_limit,
             buffer: vec![0; PACKET_BYTES_MAX].into_boxed_slice(),
         }
@@ -136,10 +137,14 @@ impl Stem {
 
     /// Closes our copies of a node's listening sockets, but for these addresses.
     pub(super) fn let_go(&mut self, node: &NodeName, but: &[SocketAddr]) {
-        self.escrow
-            .retain(|EscrowKey::Listener { name, address }, _| {
-                name != node || but.contains(address)
-            });
+        self.escrow.retain(|key, _| match key {
+            EscrowKey::Listener { name, address } => name != node || but.contains(address),
+            EscrowKey::Board
+            | EscrowKey::AttachSocket
+            | EscrowKey::BellMemory(_)
+            | EscrowKey::Bell(_)
+            | EscrowKey::Ring(_) => true,
+        });
     }
 
     pub(super) fn pid(&self) -> Option<i32> {

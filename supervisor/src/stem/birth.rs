@@ -12,12 +12,14 @@ use std::time::Instant;
 use cluster::layout::spec::{ChildSpec, HookPoint, Program, Ready};
 use cluster::names::{Incarnation, NodeName};
 use cluster::shm::heartbeat::Heartbeat;
-use cluster::supervise::vocabulary::{EscrowKey, Report};
+use cluster::supervise::vocabulary::Report;
 use cluster::sys;
 use cluster::sys::process::{ForkError, Forked, Nursling};
 
+use super::fabric::Birth;
 use super::newborn::{NOTIFY_SOCKET, Newborn, is_plain};
 use super::records::{Live, Notice};
+use super::seating::has_seat;
 use super::{BIRTH_RETRY, Hold, Source, Stem, Who};
 
 /// So many births in one turn; then the loop looks at its sources again.
@@ -36,6 +38,7 @@ struct ParentShare {
     notices: Vec<Notice>,
     heartbeat: Option<Heartbeat>,
     heartbeat_fd: Option<OwnedFd>,
+    seat: Option<OwnedFd>,
 }
 
 struct ChildShare {
@@ -46,7 +49,7 @@ struct ChildShare {
     executed: Option<OwnedFd>,
     heartbeat: Option<Heartbeat>,
     listeners: Vec<OwnedFd>,
-    layout: Option<OwnedFd>,
+    seat: Option<OwnedFd>,
     link: OwnedFd,
 }
 
@@ -175,14 +178,11 @@ impl Stem {
         let mut listeners = Vec::new();
         let mut all_held = true;
         for address in &spec.listen {
-            let key = EscrowKey::Listener {
-                name: spec.name.clone(),
-                address: *address,
-            };
-            if !self.escrow.contains_key(&key) {
+            let key = (spec.name.clone(), *address);
+            if !self.listeners.contains_key(&key) {
                 self.open_listener(key.clone())?;
             }
-            match self.escrow.get(&key) {
+            match self.listeners.get(&key) {
                 Some(escrowed) if escrowed.held => listeners.push(escrowed.fd.try_clone()?),
                 Some(_) | None => all_held = false,
             }
@@ -194,13 +194,8 @@ impl Stem {
         let builtin = matches!(spec.program, Program::Builtin(_));
         let (stdout, child_stdout) = sys::descriptors::pipe()?;
         let (stderr, child_stderr) = sys::descriptors::pipe()?;
-        let (control, child_control) = match builtin {
-            true => {
-                let (ours, theirs) = sys::packet::pair()?;
-                (Some(ours), Some(theirs))
-            }
-            false => (None, None),
-        };
+        let (control, child_control) = pair_if(builtin)?;
+        let (seat, child_seat) = pair_if(has_seat(spec))?;
         let mut notices = Vec::new();
         let (mut ready, mut executed) = (None, None);
         let speaks = spec.ready == Ready::SdNotify || (spec.watchdog.is_some() && !builtin);
@@ -243,6 +238,7 @@ impl Stem {
                 notices,
                 heartbeat: ours,
                 heartbeat_fd,
+                seat,
             },
             child: ChildShare {
                 stdout: child_stdout,
@@ -252,10 +248,7 @@ impl Stem {
                 executed,
                 heartbeat: theirs,
                 listeners,
-                layout: match (&self.layout, builtin) {
-                    (Some(layout), true) => Some(layout.try_clone()?),
-                    (Some(_), false) | (None, _) => None,
-                },
+                seat: child_seat,
                 link: self.link.copy()?,
             },
         })
@@ -302,6 +295,15 @@ impl Stem {
             record.live = Some(live);
         }
         self.fleet.born(name, Ok(()), now);
+        if let Some(socket) = share.seat {
+            let birth = Birth {
+                name,
+                role: spec.role,
+                incarnation,
+                pid,
+            };
+            self.seat(&birth, socket);
+        }
         self.run_hook(name, HookPoint::OnStart, &[]);
         self.begin_probe(name, now);
         Ok(())
@@ -326,10 +328,21 @@ impl Stem {
             executed: share.executed,
             heartbeat: share.heartbeat,
             listeners: share.listeners,
-            layout: share.layout,
+            seat: share.seat,
             link: share.link,
         }
     }
+}
+
+/// Both ends of a pair, if it is needed.
+fn pair_if(needed: bool) -> io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+    Ok(match needed {
+        true => {
+            let (ours, theirs) = sys::packet::pair()?;
+            (Some(ours), Some(theirs))
+        }
+        false => (None, None),
+    })
 }
 
 /// The system's answer, so that its number can be reported.

@@ -194,7 +194,7 @@ impl Stem {
             executed: None,
             heartbeat: None,
             listeners: vec![],
-            layout: None,
+            seat: None,
             link,
         };
         let born = self.bear_plain(&newborn, &plan.command)?;

@@ -7,6 +7,7 @@
 //! Never: logs, starts a thread, resolves a name, decides whether a child should run. It reports facts.
 
 mod birth;
+mod fabric;
 mod helper_processes;
 mod link;
 mod newborn;
@@ -15,20 +16,25 @@ mod orphan;
 mod readiness;
 mod reaping;
 mod records;
+mod seating;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use cluster::layout::host::Host;
 use cluster::names::NodeName;
 use cluster::net::poller::{Poller, Ready};
 use cluster::supervise::fleet::{Action, Fleet};
-use cluster::supervise::vocabulary::{Death, EscrowKey, Order, Report, VERSION};
+use cluster::supervise::vocabulary::{Death, Order, Report, VERSION};
 use cluster::sys;
+use cluster::sys::host::ThisHost;
 use cluster::sys::process::{Children, Nursery};
 use cluster::sys::signals::SignalReader;
 
+use fabric::{ConnectionId, Edge, Fabric};
 use helper_processes::Helpers;
 use link::Link;
 pub(crate) use newborn::Newborn;
@@ -57,6 +63,10 @@ enum Source {
     Probe(NodeName),
     /// The notification pipe or socket of a child.
     Notice(NodeName),
+    /// A seat socket.
+    Seat(ConnectionId),
+    /// Somebody comes to `attach.sock`.
+    Attach,
 }
 
 /// A process the stem has to know when it ends.
@@ -83,14 +93,14 @@ pub(crate) struct Stem {
     fleet: Fleet,
     records: BTreeMap<NodeName, Box<Record>>,
     processes: BTreeMap<i32, Who>,
-    escrow: BTreeMap<EscrowKey, Escrowed>,
+    listeners: BTreeMap<(NodeName, SocketAddr), Escrowed>,
     helpers: Helpers,
+    fabric: Fabric,
     /// Nodes that are asked whether they are ready.
     probing: BTreeSet<NodeName>,
     /// Nodes that had more to say than they are listened to in one turn, and when they are heard again.
     interrupted: BTreeSet<NodeName>,
     hear_again: Option<Instant>,
-    layout: Option<OwnedFd>,
     /// Births that wait: for the escrow, for remnants of the last incarnation, for another try.
     held: BTreeMap<NodeName, Hold>,
     /// Everybody is known: when they are born, memory can be given back.
@@ -176,12 +186,12 @@ impl Stem {
             fleet: Fleet::new(sys::clock::monotonic_ns()),
             records: BTreeMap::new(),
             processes: BTreeMap::new(),
-            escrow: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            fabric: Fabric::new(ThisHost.descriptors_max()),
             helpers: Helpers::default(),
             probing: BTreeSet::new(),
             interrupted: BTreeSet::new(),
             hear_again: None,
-            layout: None,
             held: BTreeMap::new(),
             trim_due: false,
             children: Children::of_this_process(),
@@ -224,9 +234,12 @@ impl Stem {
                     Source::Link => self.on_link(now),
                     Source::Probe(name) => self.on_probe(&name, now),
                     Source::Notice(name) => self.on_notice(&name, now),
+                    Source::Seat(connection) => self.on_seat(connection),
+                    Source::Attach => self.on_attach(now),
                 }
             }
             self.hear_interrupted(now);
+            self.hear_interrupted_seats();
             self.clear_strays(now);
             self.run_deadlines(now);
             self.settle(now);
@@ -237,6 +250,7 @@ impl Stem {
             self.clear_strays(now); // a death is told before what follows from it
             self.run_orphan_deadline(now);
             self.settle(now);
+            self.settle_fabric(now);
             self.link.flush();
             if self.trim_due && !self.births_wait() {
                 // What the start needed is not needed again, and newborns need not inherit it.
@@ -262,13 +276,19 @@ impl Stem {
             Hold::Retry(at) => Some(*at),
             Hold::Escrow | Hold::Strays(_) => None,
         });
-        [fleet, self.helpers.next_deadline(), self.next_probe()]
-            .into_iter()
-            .flatten()
-            .chain(held)
-            .chain(self.look_again)
-            .chain(self.hear_again)
-            .min()
+        let fabric = self.fabric.next_deadline(sys::clock::monotonic);
+        [
+            fleet,
+            fabric,
+            self.helpers.next_deadline(),
+            self.next_probe(),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(held)
+        .chain(self.look_again)
+        .chain(self.hear_again)
+        .min()
     }
 
     fn run_deadlines(&mut self, now: Instant) {

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
+use cluster::fabric::CLUSTER_SEAT;
 use cluster::layout::spec::{ChildSpec, Program, Ready, Resource};
 use cluster::names::Incarnation;
 use cluster::node::{self, Seat};
@@ -15,6 +16,8 @@ use cluster::shm::heartbeat::Heartbeat;
 use cluster::supervise::vocabulary::Report;
 use cluster::sys;
 use cluster::sys::process::Prepared;
+
+use super::seating::has_seat;
 
 /// The name of a node's notification socket in its home.
 pub(super) const NOTIFY_SOCKET: &str = "notify.sock";
@@ -48,7 +51,8 @@ pub(crate) struct Newborn {
     pub(super) executed: Option<OwnedFd>,
     pub(super) heartbeat: Option<Heartbeat>,
     pub(super) listeners: Vec<OwnedFd>,
-    pub(super) layout: Option<OwnedFd>,
+    /// Its end of the socket to the stem, by which it comes by its rings.
+    pub(super) seat: Option<OwnedFd>,
     pub(super) link: OwnedFd,
 }
 
@@ -62,7 +66,8 @@ struct Failure {
 /// made ready before its birth.
 pub(super) fn is_plain(spec: &ChildSpec) -> bool {
     let command = matches!(spec.program, Program::Command(_));
-    command && spec.ready != Ready::Notify && spec.listen.is_empty() && spec.watchdog.is_none()
+    let silent = spec.ready != Ready::Notify && spec.watchdog.is_none();
+    command && silent && spec.listen.is_empty() && !has_seat(spec)
 }
 
 fn step<T>(what: &str, result: io::Result<T>) -> Result<T, Failure> {
@@ -85,7 +90,7 @@ impl Newborn {
         if let Err(failure) = self.set_up_builtin() {
             return self.stillborn(&failure);
         }
-        let Some(control) = self.control.take() else {
+        let (Some(control), fabric) = (self.control.take(), self.seat.take()) else {
             let error = io::ErrorKind::InvalidInput.into();
             let step = "take its control socket".to_owned();
             return self.stillborn(&Failure { step, error });
@@ -97,11 +102,11 @@ impl Newborn {
             incarnation: self.incarnation,
             directory: self.spec.directory().to_owned(),
             control,
+            fabric,
             ready: self.ready,
             listeners: self.listeners,
             heartbeat: self.heartbeat,
             beat_every: self.spec.watchdog.map(|watchdog| watchdog.stale_after / 4),
-            layout: self.layout,
         })
     }
 
@@ -123,7 +128,7 @@ impl Newborn {
 
     /// What a plain command executes, made ready before its birth.
     pub(super) fn prepare(&self, argv: &[String]) -> io::Result<Prepared> {
-        sys::process::prepare(argv, &self.environment(0, None))
+        sys::process::prepare(argv, &self.environment(0, None, None))
     }
 
     /// A plain command's way from its birth to its program. It shares the stem's memory meanwhile: it
@@ -227,8 +232,9 @@ impl Newborn {
         self.set_up()?;
         self.restore_descriptor_limit()?;
         let notify = FIRST_FREE + i32::try_from(self.listeners.len()).unwrap_or(0);
+        let seat_number = notify + i32::from(self.ready.is_some());
         // Out of the way first, so that no number is taken before its turn.
-        let aside = |fd: OwnedFd| sys::descriptors::move_above(fd, notify + 1);
+        let aside = |fd: OwnedFd| sys::descriptors::move_above(fd, seat_number + 1);
         let link = step("move its link", self.link.try_clone().and_then(aside))?;
         let old = std::mem::replace(&mut self.link, link);
         drop(old);
@@ -243,6 +249,10 @@ impl Newborn {
             Some(ready) => Some(step("move its notification descriptor", aside(ready))?),
             None => None,
         };
+        let seat = match self.seat.take() {
+            Some(seat) => Some(step("move its seat socket", aside(seat))?),
+            None => None,
+        };
         for (target, listener) in (FIRST_FREE..).zip(&listeners) {
             let placed = sys::descriptors::place(listener.as_fd(), target);
             step("place a listening socket", placed)?;
@@ -251,7 +261,13 @@ impl Newborn {
             let placed = sys::descriptors::place(ready.as_fd(), notify);
             step("place its notification descriptor", placed)?;
         }
-        Ok(self.environment(listeners.len(), ready.is_some().then_some(notify)))
+        if let Some(seat) = &seat {
+            let placed = sys::descriptors::place(seat.as_fd(), seat_number);
+            step("place its seat socket", placed)?;
+        }
+        let notify = ready.is_some().then_some(notify);
+        let seat_number = seat.is_some().then_some(seat_number);
+        Ok(self.environment(listeners.len(), notify, seat_number))
     }
 
     fn place_standard_streams(&self) -> Result<(), Failure> {
@@ -285,7 +301,7 @@ impl Newborn {
             &self.control,
             &self.ready,
             &self.executed,
-            &self.layout,
+            &self.seat,
         ];
         keep.extend(optional.into_iter().flatten().map(AsRawFd::as_raw_fd));
         sys::descriptors::close_all_except(&mut keep)
@@ -318,7 +334,12 @@ impl Newborn {
     }
 
     /// A command's environment: the supervisor's own, what the layout adds, what we tell it.
-    fn environment(&self, listeners: usize, notify: Option<i32>) -> Vec<(OsString, OsString)> {
+    fn environment(
+        &self,
+        listeners: usize,
+        notify: Option<i32>,
+        seat: Option<i32>,
+    ) -> Vec<(OsString, OsString)> {
         let mut added = Vec::new();
         if let Some(identity) = &self.spec.identity {
             added.push(("USER".to_owned(), identity.name.clone()));
@@ -334,6 +355,9 @@ impl Newborn {
         }
         if let Some(number) = notify {
             added.push(("NOTIFY_FD".to_owned(), number.to_string()));
+        }
+        if let Some(number) = seat {
+            added.push((CLUSTER_SEAT.to_owned(), number.to_string()));
         }
         if self.spec.ready == Ready::SdNotify || self.spec.watchdog.is_some() {
             let socket = self.spec.home.join(NOTIFY_SOCKET);

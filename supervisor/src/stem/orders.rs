@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cluster::supervise::vocabulary::{Order, VERSION};
+use cluster::supervise::vocabulary::{EscrowKey, Order, VERSION};
 
 use super::{Escrowed, Stem};
 
@@ -24,17 +24,24 @@ impl Stem {
                     self.problem(None, &text);
                 }
             }
-            Order::Restore(key) => {
-                if let Some(fd) = fd {
-                    self.escrow.insert(key, Escrowed { fd, held: true });
-                }
+            Order::Restore(key) => self.restore(key, fd),
+            Order::Fabric {
+                spec,
+                open_to_group,
+            } => {
+                let (fabric, mut edge) = self.fabric();
+                fabric.begin(*spec, open_to_group, &mut edge, now);
             }
-            Order::Layout { .. } => self.layout = fd,
+            Order::Layout { .. } => {
+                let (fabric, mut edge) = self.fabric();
+                fabric.lay_out(fd, &mut edge);
+            }
             Order::Stages(stages) => self.fleet.set_stages(stages),
             Order::Know { spec, past } => {
                 let (name, stage, life) = (spec.name.clone(), spec.stage, spec.life.clone());
                 self.know(Arc::from(spec));
-                self.fleet.know(name, stage, life, &past, now);
+                self.fleet.know(name.clone(), stage, life, &past, now);
+                self.place(&name);
             }
             Order::Want { name, up, grace } => self.fleet.want(&name, up, grace, now),
             Order::Restart { name, cause } => {
@@ -44,7 +51,7 @@ impl Stem {
             }
             Order::Forget(name) => self.fleet.forget(&name),
             Order::Signal { name, signal } => self.signal(&name, signal),
-            Order::Held(key) => self.on_held(&key),
+            Order::Held(key) => self.on_held(key),
             Order::Shutdown { grace, deadline } => {
                 self.going = true;
                 self.fleet.expect_more_from(None);
@@ -57,6 +64,40 @@ impl Stem {
                 self.going = true;
                 self.fleet.expect_more_from(before);
                 self.trim_due |= before.is_none();
+                if before.is_none() {
+                    self.forget_strangers();
+                }
+            }
+        }
+    }
+
+    fn restore(&mut self, key: EscrowKey, fd: Option<OwnedFd>) {
+        let Some(fd) = fd else {
+            return;
+        };
+        match key {
+            EscrowKey::Listener { name, address } => {
+                let escrowed = Escrowed { fd, held: true };
+                self.listeners.insert((name, address), escrowed);
+            }
+            EscrowKey::Board
+            | EscrowKey::AttachSocket
+            | EscrowKey::BellMemory(_)
+            | EscrowKey::Bell(_)
+            | EscrowKey::Ring(_) => self.fabric.restore(key, fd),
+        }
+    }
+
+    fn on_held(&mut self, key: EscrowKey) {
+        match key {
+            EscrowKey::Listener { name, address } => self.on_listener_held(name, address),
+            EscrowKey::Board
+            | EscrowKey::AttachSocket
+            | EscrowKey::BellMemory(_)
+            | EscrowKey::Bell(_)
+            | EscrowKey::Ring(_) => {
+                let (fabric, mut edge) = self.fabric();
+                fabric.on_held(&key, &mut edge);
             }
         }
     }

@@ -18,6 +18,7 @@ impl Stem {
         }
         self.orphaned = Some(now + LOGGERS_GRACE);
         self.going = false;
+        self.fabric.close();
         let names: Vec<NodeName> = self.records.keys().cloned().collect();
         for name in names {
             let Some(record) = self.records.get(&name) else {

@@ -121,6 +121,7 @@ impl Stem {
             self.run_hook(&name, HookPoint::OnCrash, &facts);
         }
         self.fleet.exited(&name, reaped.ending, now);
+        self.leave_seat(&name, reaped.ending, cause);
         self.bereaved.push(Death {
             name,
             incarnation: live.map_or_else(Incarnation::default, |live| live.incarnation),

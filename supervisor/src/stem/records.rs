@@ -1,5 +1,6 @@
 //! What the stem knows of each child: its description, and the process it has just now.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -63,11 +64,8 @@ impl Stem {
     pub(super) fn know(&mut self, spec: Arc<ChildSpec>) {
         let name = spec.name.clone();
         for address in &spec.listen {
-            let key = EscrowKey::Listener {
-                name: name.clone(),
-                address: *address,
-            };
-            if self.escrow.contains_key(&key) {
+            let key = (name.clone(), *address);
+            if self.listeners.contains_key(&key) {
                 continue;
             }
             match self.open_listener(key) {
@@ -80,13 +78,8 @@ impl Stem {
             }
         }
         let wanted = &spec.listen;
-        self.escrow.retain(
-            |EscrowKey::Listener {
-                 name: owner,
-                 address,
-             },
-             _| { *owner != name || wanted.contains(address) },
-        );
+        self.listeners
+            .retain(|(owner, address), _| *owner != name || wanted.contains(address));
         match self.records.get_mut(&name) {
             Some(record) => record.spec = spec,
             None => {
@@ -97,28 +90,29 @@ impl Stem {
     }
 
     /// Makes a listening socket and asks the supervisor to hold it too; until it does, nobody uses it.
-    pub(super) fn open_listener(&mut self, key: EscrowKey) -> std::io::Result<()> {
-        let EscrowKey::Listener { address, .. } = &key;
-        let fd = sys::unix::listen_tcp(*address, 1024)?;
+    pub(super) fn open_listener(&mut self, key: (NodeName, SocketAddr)) -> std::io::Result<()> {
+        let (name, address) = key.clone();
+        let fd = sys::unix::listen_tcp(address, 1024)?;
         let copy = fd.try_clone()?;
-        self.link.report(Report::Escrow(key.clone()), vec![copy]);
-        self.escrow.insert(key, Escrowed { fd, held: false });
+        let report = Report::Escrow(EscrowKey::Listener { name, address });
+        self.link.report(report, vec![copy]);
+        self.listeners.insert(key, Escrowed { fd, held: false });
         Ok(())
     }
 
     /// The supervisor holds it: births that waited for it may go on.
-    pub(super) fn on_held(&mut self, key: &EscrowKey) {
-        if let Some(escrowed) = self.escrow.get_mut(key) {
-            escrowed.held = true;
+    pub(super) fn on_listener_held(&mut self, name: NodeName, address: SocketAddr) {
+        if self.held.get(&name) == Some(&Hold::Escrow) {
+            self.held.remove(&name);
         }
-        let EscrowKey::Listener { name, .. } = key;
-        if self.held.get(name) == Some(&Hold::Escrow) {
-            self.held.remove(name);
+        if let Some(escrowed) = self.listeners.get_mut(&(name, address)) {
+            escrowed.held = true;
         }
     }
 
     pub(super) fn on_change(&mut self, change: Change, now: Instant) {
         self.run_hooks_for(&change);
+        self.fabric.rests(&change.name, change.state);
         let report = Report::State {
             name: change.name,
             incarnation: change.incarnation,
@@ -133,8 +127,9 @@ impl Stem {
     pub(super) fn on_forgotten(&mut self, name: &NodeName) {
         self.records.remove(name);
         self.held.remove(name);
-        self.escrow
-            .retain(|EscrowKey::Listener { name: owner, .. }, _| owner != name);
+        self.listeners.retain(|(owner, _), _| owner != name);
+        let (fabric, mut edge) = self.fabric();
+        fabric.forget(name, &mut edge);
         self.link.report(Report::Forgotten(name.clone()), vec![]);
     }
 

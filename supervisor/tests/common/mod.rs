@@ -12,9 +12,13 @@
 )]
 
 pub mod client;
+pub mod guests;
 pub mod layouts;
 pub mod places;
 pub mod processes;
+pub mod scripted;
+pub mod terminals;
+pub mod views;
 pub mod watching;
 
 use std::fs;

@@ -173,7 +173,8 @@ pub fn channels(pid: i32) -> BTreeMap<i32, String> {
     found
 }
 
-/// The open descriptors of a process: what each number refers to. Sockets and pipes by kind only.
+/// The open descriptors of a process: what each number refers to. Sockets and pipes by kind only; what is
+/// the process's own in `/proc`, under `self`.
 pub fn descriptors(pid: i32) -> BTreeMap<i32, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))
@@ -190,6 +191,7 @@ pub fn descriptors(pid: i32) -> BTreeMap<i32, String> {
         };
         let target: PathBuf = fs::read_link(entry.path()).unwrap_or_default();
         let target = target.display().to_string();
+        let target = target.replace(&format!("/{pid}/"), "/self/");
         let kind = match target.split_once(":[") {
             Some((kind @ ("socket" | "pipe"), _)) => kind,
             Some(_) | None => target.as_str(),

@@ -3,6 +3,7 @@
 pub(crate) mod description;
 pub(crate) mod diag;
 pub(crate) mod diff;
+pub(crate) mod fabric;
 pub(crate) mod figures;
 pub(crate) mod lines;
 pub(crate) mod results;

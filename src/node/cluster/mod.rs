@@ -1,0 +1,274 @@
+//! The cluster framework in a node: who is there, and publishing to them, under the seeds' names.
+//!
+//! Duty: joins an [`Endpoint`] and the pure framework. The board says who is up, which is what backends
+//! between hosts learn by greetings; the rest is the same for all backends. Owns: the endpoint. Leaves
+//! to others: what an event means (the program's [`Handler`]).
+//!
+//! What holds for a handler:
+//!
+//! * For each node and process, `node_up` and `node_down` take turns; the loss of a process comes before
+//!   the arrival of its successor; this node itself is never announced.
+//! * When it is called, pools and counts say what it is told.
+//! * Events of one publisher on topics of one class come in the order in which they were published.
+//! * Nothing that this node publishes comes back to it, but for what its own turn in a pool gives it.
+//!
+//! Two defects of the model are not copied: every loss raises `node_down`, also where this side ended
+//! the connection; and two processes of one name never count as two nodes.
+
+mod error;
+mod handler;
+mod members;
+mod publish;
+mod queries;
+mod starting;
+mod subscribing;
+mod turns;
+
+pub use error::{Accepted, ClusterError, OrReport, PublishError};
+pub use handler::{Handler, Received};
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use super::endpoint::{Endpoint, Outbox, SeatError};
+use crate::data::Timestamp;
+use crate::framework::{
+    BackendError, BackendTag, CLUSTER_STARTED, ClusterEvent, Membership, NodeId, Roster, Topics,
+    local_subscriptions,
+};
+use crate::layout::Node;
+use crate::layout::spec::Role;
+use crate::names::NodeName;
+use crate::pool::PoolSpec;
+use crate::sys;
+
+use members::Seen;
+use publish::OwnTurn;
+use starting::Progress;
+use subscribing::Hooks;
+
+/// What carries the messages of the nodes of one host.
+const BACKEND: BackendTag = BackendTag::Local;
+
+/// A node's place in its cluster; the seeds' module `Cluster`.
+///
+/// Take it with [`Cluster::take_seat`], subscribe, define pools if need be, then [`Cluster::run`].
+pub struct Cluster {
+    endpoint: Endpoint,
+    membership: Membership,
+    plan: Plan,
+    is_announced: bool,
+    seen: Seen,
+    progress: Progress,
+    hooks: Hooks,
+    /// Events that this node gave to itself.
+    own_turns: VecDeque<OwnTurn>,
+    /// Raised in the next turn, after what is raised already.
+    troubles: VecDeque<BackendError>,
+    stamps: Stamps,
+    /// An event is encoded here.
+    buffer: Vec<u8>,
+    leaves: bool,
+}
+
+/// What [`Cluster::init`] makes pools and topics of.
+struct Plan {
+    topics: Topics,
+    pools: BTreeMap<String, PoolSpec>,
+    manager_is_logger: Option<bool>,
+}
+
+/// When events are given the time at which they happened.
+#[derive(Default)]
+struct Stamps {
+    add: bool,
+    add_missing: bool,
+    /// The stamp of the event that is being handled.
+    current: Option<Timestamp>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let identity = self.endpoint.identity();
+        f.debug_tuple("Cluster").field(&identity.name).finish()
+    }
+}
+
+/// The endpoint's publishing half, for records that are no events.
+impl AsMut<Outbox> for Cluster {
+    fn as_mut(&mut self) -> &mut Outbox {
+        self.endpoint.outbox()
+    }
+}
+
+impl Cluster {
+    /// Takes the seat that the layout gave to this program: a command with a `node_type`. Once. Waits for
+    /// the stem, at most ten seconds.
+    ///
+    /// # Errors
+    /// [`ClusterError::Seat`], and what [`Cluster::over`] says.
+    pub fn take_seat() -> Result<Self, ClusterError> {
+        Self::over(Endpoint::from_environment()?)
+    }
+
+    /// Attaches a program that is no node of the layout: it sees the nodes, publishes and subscribes, and
+    /// is in no pool. `path`: `attach.sock` in the run directory.
+    ///
+    /// # Errors
+    /// [`ClusterError::Seat`], for one if the name is taken, and what [`Cluster::over`] says.
+    pub fn attach(path: &Path, name: Option<NodeName>) -> Result<Self, ClusterError> {
+        Self::over(Endpoint::attach(path, name, Role::None)?)
+    }
+
+    /// The framework over an endpoint, which has not announced itself.
+    ///
+    /// # Errors
+    /// [`ClusterError::Layout`] if the one that came with the seat is none.
+    pub fn over(mut endpoint: Endpoint) -> Result<Self, ClusterError> {
+        let nodes = match endpoint.take_layout() {
+            Some(file) => nodes_of(&file)?,
+            None => BTreeMap::new(),
+        };
+        let (identity, own) = (endpoint.identity(), endpoint.own_entry());
+        let own = own.ok_or(SeatError::Confused("nobody is in this node's place"))?;
+        let is_member = !own.attached && identity.role != Role::None;
+        let local = is_member.then(|| identity.name.clone());
+        let topics = Topics::default();
+        let plan = Plan {
+            pools: topics.pool_specs(),
+            topics,
+            manager_is_logger: None,
+        };
+        let id = NodeId::from(own.id.to_string().as_str());
+        Ok(Self {
+            membership: plan.membership(Roster::new(local, nodes), id)?,
+            endpoint,
+            plan,
+            is_announced: false,
+            seen: Seen::default(),
+            progress: Progress::default(),
+            hooks: Hooks::default(),
+            own_turns: VecDeque::new(),
+            troubles: VecDeque::new(),
+            stamps: Stamps::default(),
+            buffer: Vec::new(),
+            leaves: false,
+        })
+    }
+
+    /// Names topics in another way than [`Topics::default`]; every node of a cluster has to. The pools
+    /// that there are by themselves follow.
+    ///
+    /// # Errors
+    /// [`ClusterError::Announced`] after [`Cluster::init`].
+    pub fn use_topics(&mut self, topics: Topics) -> Result<(), ClusterError> {
+        self.plan_further()?;
+        self.plan.pools.extend(topics.pool_specs());
+        self.plan.topics = topics;
+        Ok(())
+    }
+
+    /// `register_pool`: a pool of one's own, or another form of one that there is by itself. Every node
+    /// has to register the same.
+    ///
+    /// # Errors
+    /// [`ClusterError::Announced`] after [`Cluster::init`], which tells what is wrong with pools.
+    pub fn register_pool(&mut self, name: &str, spec: PoolSpec) -> Result<(), ClusterError> {
+        self.plan_further()?;
+        self.plan.pools.insert(name.to_owned(), spec);
+        Ok(())
+    }
+
+    /// `manager_is_logger`. By default the manager is where the layout has no logger.
+    ///
+    /// # Errors
+    /// [`ClusterError::Announced`] after [`Cluster::init`].
+    pub fn manager_is_logger(&mut self, is_it: bool) -> Result<(), ClusterError> {
+        self.plan_further()?;
+        self.plan.manager_is_logger = Some(is_it);
+        Ok(())
+    }
+
+    fn plan_further(&self) -> Result<(), ClusterError> {
+        if self.is_announced {
+            return Err(ClusterError::Announced);
+        }
+        Ok(())
+    }
+
+    /// `Cluster::init`: makes the pools, subscribes what a node of its type subscribes, and lets the others
+    /// know that this node is up. [`Cluster::run`] does it if it was not done.
+    ///
+    /// # Errors
+    /// [`ClusterError::Roster`] or [`ClusterError::Pool`] if this node cannot be in the cluster, and
+    /// [`ClusterError::Announced`] if it is.
+    pub fn init(&mut self) -> Result<(), ClusterError> {
+        self.plan_further()?;
+        let (roster, id) = (self.membership.roster(), self.membership.node_id());
+        roster.check(BACKEND)?;
+        self.membership = self.plan.membership(roster.clone(), id.clone())?;
+        for topic in local_subscriptions(&self.membership, BACKEND) {
+            self.subscribe(&topic)?;
+        }
+        if self.is_enabled() {
+            self.subscribe(CLUSTER_STARTED)?;
+        }
+        self.progress = Progress::new(&self.membership);
+        self.endpoint.announce();
+        self.is_announced = true;
+        Ok(())
+    }
+
+    /// Another layout is in force, or the same once more: then the pools' turns go on where they were.
+    fn relayout(&mut self, file: &OwnedFd) -> Vec<ClusterEvent> {
+        let nodes = nodes_of(file);
+        if matches!(&nodes, Ok(nodes) if nodes == self.membership.roster().nodes()) {
+            return Vec::new();
+        }
+        let before = local_subscriptions(&self.membership, BACKEND);
+        let relaid = nodes.and_then(|nodes| Ok(self.membership.relayout(nodes)?));
+        let events = match relaid {
+            Ok(events) => events,
+            Err(error) => {
+                let message = format!(
+                    "cannot use the new layout: {}",
+                    crate::causes::chain(&error)
+                );
+                self.trouble(message);
+                return Vec::new();
+            }
+        };
+        // Pools may have other members.
+        let after = local_subscriptions(&self.membership, BACKEND);
+        for topic in before.iter().filter(|topic| !after.contains(topic)) {
+            self.unsubscribe(topic);
+        }
+        for topic in after.iter().filter(|topic| !before.contains(topic)) {
+            if let Err(error) = self.subscribe(topic) {
+                self.trouble(error.to_string());
+            }
+        }
+        self.seen.look_again();
+        events
+    }
+}
+
+impl Plan {
+    fn membership(&self, roster: Roster, id: NodeId) -> Result<Membership, ClusterError> {
+        let (topics, pools) = (self.topics.clone(), self.pools.clone());
+        Ok(Membership::new(
+            roster,
+            id,
+            topics,
+            pools,
+            self.manager_is_logger,
+        )?)
+    }
+}
+
+fn nodes_of(layout: &OwnedFd) -> Result<BTreeMap<NodeName, Node>, ClusterError> {
+    let bytes = sys::memory::read_sealed(layout.as_fd()).map_err(ClusterError::Layout)?;
+    serde_json::from_slice(&bytes).map_err(|error| ClusterError::Layout(error.into()))
+}

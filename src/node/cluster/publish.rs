@@ -1,0 +1,171 @@
+//! Publishing: to a topic, or to one of a pool.
+
+use super::{Accepted, Cluster, PublishError};
+use crate::data::message::{Event, Metadata, encode_event};
+use crate::data::{Timestamp, Value};
+use crate::fabric::RECORD_HEADER_BYTES;
+use crate::framework::{EventError, EventType};
+use crate::pool::{HashKey, KeyError};
+use crate::sys::clock;
+use crate::topic::check_length;
+
+/// An event whose turn in a pool was this node's own.
+#[derive(Debug)]
+pub(super) struct OwnTurn {
+    pub(super) topic: String,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Cluster {
+    /// `Cluster::make_event`: as [`EventType::event`], but what does not fit is reported, and gives an
+    /// event without a name, which no `publish` accepts.
+    #[must_use]
+    pub fn make_event(&self, what: &EventType, args: Vec<Value>) -> Event {
+        what.event(args).unwrap_or_else(|error| {
+            log::error!("event=no_event error=\"{error}\"");
+            Event::new("", Vec::new())
+        })
+    }
+
+    /// `Cluster::publish`: sends an event to every other node that subscribed the topic.
+    ///
+    /// May wait as [`crate::node::endpoint::Outbox::publish`] does.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nothing was sent then. [`super::OrReport`] makes the seeds' T and F of it.
+    pub fn publish(&mut self, topic: &str, event: &Event) -> Result<Accepted, PublishError> {
+        self.encode(topic, event)?;
+        Ok(self.send(topic))
+    }
+
+    /// `Cluster::publish_rr`: sends an event to the next member of the pool that is alive. Keys take turns
+    /// independently of one another. If it is this node's own turn, the event comes to its own handler.
+    ///
+    /// # Errors
+    /// As [`Cluster::publish`]; [`PublishError::NobodyAlive`], too, which is no fault.
+    pub fn publish_rr(
+        &mut self,
+        pool: &str,
+        key: &str,
+        event: &Event,
+    ) -> Result<Accepted, PublishError> {
+        self.check_pool(pool)?;
+        // A turn is not spent on what cannot be sent.
+        self.encode("", event)?;
+        let topic = self.membership.pools_mut().rr_topic(pool, key.as_bytes());
+        let topic = topic.map(str::to_owned).ok_or_else(|| nobody(pool))?;
+        self.send_to(&topic, event)
+    }
+
+    /// `Cluster::publish_hrw`: sends an event to the member of the pool that the key belongs to, the same
+    /// from whichever node. A key can be a text, a [`Value`], or a [`HashKey`].
+    ///
+    /// # Errors
+    /// As [`Cluster::publish_rr`], and [`PublishError::Key`].
+    pub fn publish_hrw<'k, K>(
+        &mut self,
+        pool: &str,
+        key: K,
+        event: &Event,
+    ) -> Result<Accepted, PublishError>
+    where
+        K: TryInto<HashKey<'k>>,
+        K::Error: Into<KeyError>,
+    {
+        self.check_pool(pool)?;
+        self.encode("", event)?;
+        let key = key.try_into().map_err(Into::into)?;
+        let topic = self.membership.pools().hrw_topic(pool, &key)?;
+        let topic = topic.map(str::to_owned).ok_or_else(|| nobody(pool))?;
+        self.send_to(&topic, event)
+    }
+
+    /// `add_network_timestamp`: events that this node publishes carry the time at which they happened:
+    /// that of the event which is being handled, else now. Off by default.
+    pub fn add_network_timestamp(&mut self, add: bool) {
+        self.stamps.add = add;
+    }
+
+    /// `add_missing_remote_network_timestamp`: events that come without a time get that of their arrival.
+    /// Off by default, and without effect where [`Cluster::add_network_timestamp`] is off.
+    pub fn add_missing_remote_network_timestamp(&mut self, add: bool) {
+        self.stamps.add_missing = add;
+    }
+
+    fn check_pool(&self, pool: &str) -> Result<(), PublishError> {
+        match self.membership.pools().get(pool) {
+            Some(_) => Ok(()),
+            None => Err(PublishError::NoSuchPool {
+                pool: pool.to_owned(),
+            }),
+        }
+    }
+
+    /// Encodes an event, and finds whether it can go to this topic.
+    fn encode(&mut self, topic: &str, event: &Event) -> Result<(), PublishError> {
+        if event.name.is_empty() {
+            return Err(EventError::Unset.into());
+        }
+        check_length(topic.as_bytes())?;
+        let metadata = self.metadata_of(event);
+        let metadata = metadata.as_ref().or(event.metadata.as_ref());
+        self.buffer.clear();
+        encode_event(&event.name, &event.args, metadata, &mut self.buffer);
+        let header = usize::try_from(RECORD_HEADER_BYTES).unwrap_or(usize::MAX);
+        let bytes = self.buffer.len() + topic.len() + header;
+        let max = self.endpoint.outbox().record_bytes_max();
+        if bytes > max {
+            return Err(PublishError::TooLarge { bytes, max });
+        }
+        Ok(())
+    }
+
+    /// The metadata of an event that is to be given its time.
+    fn metadata_of(&self, event: &Event) -> Option<Metadata> {
+        let own = event.metadata.as_ref();
+        if !self.stamps.add || own.and_then(Metadata::network_timestamp).is_some() {
+            return None;
+        }
+        let time = self.stamps.current.unwrap_or_else(now);
+        let mut metadata = Metadata::of_network_timestamp(time);
+        for (key, value) in own.into_iter().flatten() {
+            // Only a second time of the event is refused, and it has none.
+            let _ = metadata.push(*key, value.clone());
+        }
+        Some(metadata)
+    }
+
+    /// Sends what is encoded.
+    fn send(&mut self, topic: &str) -> Accepted {
+        let outbox = self.endpoint.outbox();
+        if outbox.publish(topic.as_bytes(), &self.buffer) {
+            Accepted::ByAll
+        } else {
+            Accepted::WithDrops
+        }
+    }
+
+    /// Sends an event to a node, which may be this one.
+    fn send_to(&mut self, topic: &str, event: &Event) -> Result<Accepted, PublishError> {
+        self.encode(topic, event)?;
+        let local = self.membership.roster().local();
+        let own = local.map(|name| self.membership.topics().node_topic(name.as_str()));
+        if own.as_deref() == Some(topic) {
+            self.own_turns.push_back(OwnTurn {
+                topic: topic.to_owned(),
+                payload: self.buffer.clone(),
+            });
+        }
+        Ok(self.send(topic))
+    }
+}
+
+pub(super) fn now() -> Timestamp {
+    clock::wall().into()
+}
+
+fn nobody(pool: &str) -> PublishError {
+    PublishError::NobodyAlive {
+        pool: pool.to_owned(),
+    }
+}

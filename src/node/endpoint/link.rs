@@ -1,0 +1,145 @@
+//! One way out: this node's writing end toward one other node, for one class of records.
+//!
+//! Owns: its ring's mapping. Says what happened; [`super::outbox`] decides what follows.
+
+use std::io;
+use std::num::NonZeroU64;
+use std::time::Instant;
+
+use super::file::FileId;
+use super::seating::HandedRing;
+use crate::fabric::Refusal;
+use crate::shm::ring::{DropReason, PushError, Writer};
+
+/// Toward one node. Without a ring until the first record has to cross.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    ring: Option<Open>,
+    /// The ring that was asked for and has not come.
+    pub(super) asked: Option<Asked>,
+    /// Nothing is sent until the reader says anew what it wants.
+    pub(super) cut: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    index: u32,
+    file: FileId,
+    writer: Writer,
+}
+
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The record it has to take.
+    pub(super) record_bytes: u32,
+    /// So long records wait for it; after that they are dropped until it comes.
+    pub(super) until: Instant,
+    pub(super) refused: Option<Refusal>,
+}
+
+/// Why a record did not go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// There is no ring, or none that takes such a record.
+    NoRing,
+    /// There is no room now.
+    Full,
+    /// The ring is spoiled, and closed.
+    Spoiled,
+}
+
+impl Link {
+    /// Puts a record into the ring.
+    #[inline]
+    pub(super) fn push(&mut self, parts: &[&[u8]]) -> Result<(), Refused> {
+        if self.cut {
+            return Err(Refused::Full);
+        }
+        let Some(open) = &mut self.ring else {
+            return Err(Refused::NoRing);
+        };
+        match open.writer.try_push(parts) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.refused(error)),
+        }
+    }
+
+    #[cold]
+    fn refused(&mut self, error: PushError) -> Refused {
+        match error {
+            PushError::Full => Refused::Full,
+            PushError::TooLarge | PushError::MovedOn(_) => Refused::NoRing,
+            PushError::Corrupt(corrupt) => self.spoiled(&corrupt),
+        }
+    }
+
+    fn spoiled(&mut self, error: &dyn std::error::Error) -> Refused {
+        log::warn!("event=ring_closed side=writer error=\"{error}\"");
+        self.ring = None;
+        Refused::Spoiled
+    }
+
+    /// Counts a dropped record. False: there is no ring to count it in.
+    pub(super) fn count(&mut self, reason: DropReason) -> bool {
+        let open = self.ring.as_mut();
+        open.map(|open| open.writer.count_drop(reason)).is_some()
+    }
+
+    /// Is there a ring that takes such a record?
+    pub(super) fn takes(&self, record_bytes: usize) -> bool {
+        self.ring.as_ref().is_some_and(|open| {
+            open.writer.moved_on().is_none() && record_bytes <= open.writer.record_bytes_max()
+        })
+    }
+
+    /// Says that this end waits for room, and whether it is there.
+    pub(super) fn wants_room(&mut self, record_bytes: usize) -> Result<bool, Refused> {
+        let Some(open) = &mut self.ring else {
+            return Err(Refused::NoRing);
+        };
+        // A quarter of the ring at once, or the reader would have to wake us for every record.
+        let length = record_bytes.max(open.writer.record_bytes_max() / 4);
+        match open.writer.want_room(length) {
+            Ok(there) => Ok(there),
+            Err(corrupt) => Err(self.spoiled(&corrupt)),
+        }
+    }
+
+    /// Takes back the wish for room.
+    pub(super) fn stop_waiting(&mut self) {
+        if let Some(open) = &mut self.ring {
+            open.writer.stop_waiting();
+        }
+    }
+
+    /// Goes on with this ring, unless it is an old one. Whatever comes in whichever order, by one stem
+    /// or another: the ring of the highest index is written, and each below it names the next.
+    pub(super) fn hand_over(&mut self, ring: HandedRing) -> io::Result<()> {
+        let index = ring.key.index;
+        let file = FileId::of(&ring.memory)?;
+        if self.ring.as_ref().is_some_and(|open| open.file == file) {
+            return Ok(());
+        }
+        let mut writer = Writer::map(ring.memory)?;
+        if writer.moved_on().is_some() {
+            // Told of again while its reader drains it; or our predecessor had gone on, and the next
+            // one follows.
+            return Ok(());
+        }
+        if let Some(old) = &mut self.ring
+            && old.index < index
+            && old.writer.moved_on().is_none()
+            && let Some(next) = NonZeroU64::new(index.into())
+        {
+            writer.take_over_drops(&old.writer);
+            old.writer.move_on(next);
+        }
+        self.ring = Some(Open {
+            index,
+            file,
+            writer,
+        });
+        self.asked = None;
+        Ok(())
+    }
+}

@@ -1,0 +1,319 @@
+//! The way out: who wants a record, and what is done when a ring is full or missing.
+//!
+//! Owns: the links, the bells of the others, this node's own bell and wishes, the seat's socket. A publish
+//! that meets rings with room makes no system call and takes no memory.
+
+mod slowly;
+
+use super::link::Link;
+use super::peers::{Change, Peers};
+use super::route::{Reach, Route};
+use super::seating::{HandedRing, Identity};
+use super::stem::Stem;
+use super::subscriptions::Subscriptions;
+use crate::data::Value;
+use crate::data::message::encode_event;
+use crate::fabric::{Ask, Class, FabricSpec, Slot, Wait};
+use crate::shm::bell::{Ringer, Sleeper};
+use crate::shm::board::{Entry, State};
+use crate::topic::TOPIC_BYTES_MAX;
+
+/// Bytes of the buffer that stay for the next event.
+const ENCODED_BYTES_KEPT: usize = 64 * 1024;
+
+/// The publishing half of an [`super::Endpoint`]; what a handler publishes with.
+#[derive(Debug)]
+pub struct Outbox {
+    pub(super) identity: Identity,
+    pub(super) spec: FabricSpec,
+    pub(super) bell: Sleeper,
+    pub(super) stem: Stem,
+    pub(super) peers: Peers,
+    pub(super) wants: Subscriptions,
+    /// Rings that this node is to read.
+    pub(super) arrived: Vec<HandedRing>,
+    /// Places whose nodes left for good.
+    pub(super) gone: Vec<Slot>,
+    /// Two for every place.
+    links: Vec<Link>,
+    /// By place, of nodes with which a ring is shared.
+    bells: Vec<Option<Ringer>>,
+    route: Route,
+    /// Bells that are rung at the end of the batch.
+    batch: Option<Vec<Slot>>,
+    pub(super) wait: Wait,
+    encoded: Vec<u8>,
+    /// This node has said that it is up.
+    pub(super) is_announced: bool,
+    /// Its place is somebody else's by now. Nobody reads what it writes.
+    is_lost: bool,
+}
+
+/// Itself, where records are handled with nothing but an outbox.
+impl AsMut<Self> for Outbox {
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
+impl Outbox {
+    pub(super) fn new(
+        identity: Identity,
+        spec: FabricSpec,
+        bell: Sleeper,
+        stem: Stem,
+        peers: Peers,
+    ) -> Self {
+        let slots = peers.board().slots();
+        Self {
+            links: slots
+                .clone()
+                .flat_map(|_| [Link::default(), Link::default()])
+                .collect(),
+            bells: slots.map(|_| None).collect(),
+            identity,
+            bell,
+            stem,
+            peers,
+            wants: Subscriptions::default(),
+            arrived: Vec::new(),
+            gone: Vec::new(),
+            route: Route::new(),
+            batch: None,
+            wait: spec.wait,
+            encoded: Vec::new(),
+            is_announced: false,
+            is_lost: false,
+            spec,
+        }
+    }
+
+    /// Publishes a record to everybody else who wants its topic. True: for each of them it lies whole in
+    /// memory that outlives this node. False: at least one does not get it, which was counted; or the
+    /// topic is longer than 65535 bytes, or this node's place was [lost](super::Endpoint::is_lost).
+    ///
+    /// May wait for a ring, for `ring_wait` at most, and for room in a logger's ring, as the layout says.
+    pub fn publish(&mut self, topic: &[u8], payload: &[u8]) -> bool {
+        let reach = self.reach(topic, payload);
+        reach.is_whole() && topic.len() <= TOPIC_BYTES_MAX && !self.is_lost
+    }
+
+    /// Publishes a record, and says how many want it and how many have it.
+    pub fn reach(&mut self, topic: &[u8], payload: &[u8]) -> Reach {
+        if self.peers.is_stale() {
+            // A program that only publishes has no other occasion to find that the stem is another one.
+            self.receive();
+        }
+        if !self.route.is_for(topic, &self.peers) {
+            self.route.find(topic, &self.peers, &self.spec);
+        }
+        let wanted = self.route.targets.len();
+        let length = match u16::try_from(topic.len()) {
+            Ok(length) if !self.is_lost => length,
+            Ok(_) | Err(_) => return Reach { wanted, taken: 0 },
+        };
+        let length = length.to_le_bytes();
+        let parts: [&[u8]; 3] = [&length, topic, payload];
+        let class = self.route.class;
+        let mut taken = 0;
+        let mut next = 0;
+        // By index, for on the slow way all of `self` is needed.
+        while let Some(to) = self.route.targets.get(next).copied() {
+            next += 1;
+            let pushed = self.link(to, class).map(|link| link.push(&parts));
+            let whole = match pushed {
+                Some(Ok(())) => {
+                    self.ring(to);
+                    true
+                }
+                Some(Err(refused)) => self.push_slowly(to, class, &parts, refused),
+                None => false,
+            };
+            taken += usize::from(whole);
+        }
+        Reach { wanted, taken }
+    }
+
+    /// No larger record is published, in bytes of topic and payload with what stands before them.
+    #[must_use]
+    pub fn record_bytes_max(&self) -> usize {
+        usize::try_from(self.spec.record_bytes_max).unwrap_or(usize::MAX)
+    }
+
+    /// Publishes an event, encoded once for everybody. Otherwise as [`Outbox::publish`].
+    pub fn publish_event(&mut self, topic: &[u8], name: &str, args: &[Value]) -> bool {
+        let mut encoded = std::mem::take(&mut self.encoded);
+        encoded.clear();
+        encode_event(name, args, None, &mut encoded);
+        let whole = self.publish(topic, &encoded);
+        encoded.shrink_to(ENCODED_BYTES_KEPT);
+        self.encoded = encoded;
+        whole
+    }
+
+    /// Publishes many records and rings each bell once, at the end. Each record is safe when its
+    /// `publish` returns, as ever; only its readers may learn of it later.
+    pub fn batch<T>(&mut self, publish: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.batch.is_some();
+        self.batch.get_or_insert_default();
+        let result = publish(self);
+        if !outer {
+            for to in self.batch.take().unwrap_or_default() {
+                self.ring(to);
+            }
+        }
+        result
+    }
+
+    /// Is this node's place somebody else's?
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost || self.stem.evicted().is_some()
+    }
+
+    /// Everybody else on this host, as the board has it. The view is as old as the last publish or wait.
+    pub fn peers(&self) -> impl Iterator<Item = (Slot, &Entry)> {
+        self.peers.iter()
+    }
+
+    /// Counts the looks that found something new about the others: what [`Outbox::peers`] says is the
+    /// same as long as this is.
+    #[must_use]
+    pub fn peers_version(&self) -> u64 {
+        self.peers.version()
+    }
+
+    /// Who this is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    #[inline]
+    fn link(&mut self, to: Slot, class: Class) -> Option<&mut Link> {
+        let at = usize::try_from(to.0).ok()?.checked_mul(2)?;
+        self.links.get_mut(at + usize::from(class == Class::Bulk))
+    }
+
+    /// Wakes the node in this place if it sleeps.
+    #[inline]
+    pub(super) fn ring(&mut self, to: Slot) {
+        if let Some(batch) = &mut self.batch {
+            if batch.last() != Some(&to) && !batch.contains(&to) {
+                batch.push(to);
+            }
+            return;
+        }
+        let bell = usize::try_from(to.0).ok().and_then(|at| self.bells.get(at));
+        if let Some(Some(bell)) = bell
+            && let Err(error) = bell.ring_if_asleep()
+        {
+            log::warn!("peer={} event=bell_failed error=\"{error}\"", to.0);
+        }
+    }
+
+    /// Reads what has changed on the board, and lets go of those who left.
+    #[cold]
+    pub(super) fn look_at_board(&mut self) {
+        let Self {
+            peers,
+            links,
+            bells,
+            gone,
+            identity,
+            ..
+        } = self;
+        let mut emptied = Vec::new();
+        peers.look(|change| {
+            let (Change::Gone(slot) | Change::Declared(slot)) = change;
+            let Ok(at) = usize::try_from(slot.0) else {
+                return;
+            };
+            let pair = links.iter_mut().skip(at * 2).take(2);
+            match change {
+                Change::Gone(slot) => {
+                    pair.for_each(|link| *link = Link::default());
+                    if let Some(bell) = bells.get_mut(at) {
+                        *bell = None;
+                    }
+                    gone.push(slot);
+                    emptied.push(slot);
+                }
+                Change::Declared(_) => pair.for_each(|link| link.cut = false),
+            }
+        });
+        for slot in emptied {
+            peers.board().reset_no_ring(identity.slot, slot);
+        }
+        self.is_lost = !self.peers.own_entry().is_some_and(|entry| {
+            entry.state != State::Left
+                && (&entry.name, entry.incarnation)
+                    == (&self.identity.name, self.identity.incarnation)
+        });
+    }
+
+    /// Takes what the stem has sent.
+    pub(super) fn receive(&mut self) {
+        // A place may have another tenant, whose rings must not meet the last one's.
+        if self.peers.is_stale() {
+            self.look_at_board();
+        }
+        self.stem.receive();
+        while let Some(ring) = self.stem.rings.pop_front() {
+            self.hand_over(ring);
+        }
+        while let Some((why, (to, class))) = self.stem.refusals.pop_front() {
+            if let Some(asked) = self.link(to, class).and_then(|link| link.asked.as_mut()) {
+                asked.refused = Some(why);
+            }
+        }
+        if std::mem::take(&mut self.stem.is_new) {
+            self.ask_again();
+        }
+    }
+
+    /// A ring has come: to write, or to read.
+    pub(super) fn hand_over(&mut self, ring: HandedRing) {
+        let key = ring.key;
+        let writes = key.from == self.identity.slot;
+        let peer = if writes { key.to } else { key.from };
+        match ring.bell.try_clone().and_then(Ringer::map) {
+            Ok(bell) => {
+                let place = usize::try_from(peer.0)
+                    .ok()
+                    .and_then(|at| self.bells.get_mut(at));
+                if let Some(place) = place {
+                    *place = Some(bell);
+                }
+            }
+            Err(error) => log::warn!("peer={} event=bad_bell error=\"{error}\"", peer.0),
+        }
+        if !writes {
+            self.arrived.push(ring);
+            return;
+        }
+        let handed = self.link(peer, key.class).map(|link| link.hand_over(ring));
+        if let Some(Err(error)) = handed {
+            log::warn!("peer={} event=bad_ring error=\"{error}\"", peer.0);
+        }
+        // A predecessor may have died between its last record and the bell.
+        self.ring(peer);
+    }
+
+    /// The stem is another one: it does not know what its predecessor was asked.
+    fn ask_again(&mut self) {
+        if self.is_announced {
+            self.stem.send(&Ask::Announce);
+        }
+        let slots = self.peers.board().slots();
+        for (to, class) in slots.flat_map(|to| [(to, Class::Control), (to, Class::Bulk)]) {
+            if let Some(asked) = self.link(to, class).and_then(|link| link.asked.as_ref()) {
+                let record_bytes = asked.record_bytes;
+                self.stem.send(&Ask::Ring {
+                    to,
+                    class,
+                    record_bytes,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What a publish does when a ring is missing, too small or full: ask, wait within a limit, or drop and
+//! count.
+
+use std::time::{Duration, Instant};
+
+use super::Outbox;
+use crate::fabric::{Ask, Class, Policy, Refusal, Slot, Wait};
+use crate::layout::spec::Role;
+use crate::node::endpoint::link::{Asked, Refused};
+use crate::node::endpoint::record::LENGTH_BYTES;
+use crate::node::endpoint::sleep::sleep_until;
+use crate::shm::board::{Entry, State};
+use crate::shm::ring::DropReason;
+use crate::sys::clock;
+
+/// A record is pushed again after a larger ring came or room appeared. More often than this, something
+/// takes it away as fast as it comes.
+const PUSHES_MAX: u32 = 8;
+
+/// Looks for room without a look at the clock.
+const LOOKS_MAX: u32 = 16;
+
+/// Pauses of the processor between two looks for room: each takes a cache line from the reader.
+const PAUSES: u32 = 16;
+
+/// What came of asking for a ring.
+enum Obtained {
+    Ring,
+    Late,
+    Refused(Refusal),
+}
+
+impl Outbox {
+    /// What a publish does when a record does not go into its ring at once.
+    #[cold]
+    pub(super) fn push_slowly(
+        &mut self,
+        to: Slot,
+        class: Class,
+        parts: &[&[u8]],
+        refused: Refused,
+    ) -> bool {
+        let record_bytes: usize = parts.iter().map(|part| part.len()).sum();
+        let published = u32::try_from(record_bytes - LENGTH_BYTES);
+        if published.map_or(true, |bytes| bytes > self.spec.record_bytes_max) {
+            return self.drop_record(to, class, DropReason::TooLarge);
+        }
+        let mut refused = refused;
+        for _ in 0..PUSHES_MAX {
+            let dropped = match refused {
+                Refused::NoRing => self.obtain_ring(to, class, record_bytes),
+                Refused::Full => self.find_room(to, class, record_bytes),
+                Refused::Spoiled => Some(DropReason::NoRing),
+            };
+            if let Some(reason) = dropped {
+                return self.drop_record(to, class, reason);
+            }
+            match self.link(to, class).map(|link| link.push(parts)) {
+                Some(Ok(())) => {
+                    self.ring(to);
+                    return true;
+                }
+                Some(Err(again)) => refused = again,
+                None => return false,
+            }
+        }
+        self.drop_record(to, class, DropReason::Full)
+    }
+
+    /// Counts a record that does not go. It is false, which is what becomes of the publish.
+    pub(super) fn drop_record(&mut self, to: Slot, class: Class, reason: DropReason) -> bool {
+        let counted = self.link(to, class).is_some_and(|link| link.count(reason));
+        if !counted {
+            self.peers.board().count_no_ring(self.identity.slot, to);
+        }
+        false
+    }
+
+    /// Gets a ring that takes the record. `Some`: why the record is dropped instead.
+    fn obtain_ring(&mut self, to: Slot, class: Class, record_bytes: usize) -> Option<DropReason> {
+        // The bells of what was published before have to ring before this waits.
+        self.ring_batch();
+        match self.ask_for_ring(to, class, record_bytes) {
+            Obtained::Ring => None,
+            Obtained::Refused(Refusal::TooLarge) => Some(DropReason::TooLarge),
+            Obtained::Late | Obtained::Refused(_) => Some(DropReason::NoRing),
+        }
+    }
+
+    fn ask_for_ring(&mut self, to: Slot, class: Class, record_bytes: usize) -> Obtained {
+        let wanted = u32::try_from(record_bytes).unwrap_or(u32::MAX);
+        let until = clock::monotonic() + self.spec.ring_wait;
+        let Some(link) = self.link(to, class) else {
+            return Obtained::Refused(Refusal::NoSuchPeer);
+        };
+        let asked = link.asked.as_ref();
+        let asked = asked.filter(|asked| asked.record_bytes >= wanted && asked.refused.is_none());
+        let until = asked.map_or(until, |asked| asked.until);
+        if asked.is_none() {
+            link.asked = Some(Asked {
+                record_bytes: wanted,
+                until,
+                refused: None,
+            });
+            self.stem.send(&Ask::Ring {
+                to,
+                class,
+                record_bytes: wanted,
+            });
+        }
+        loop {
+            self.receive();
+            let Some(link) = self.link(to, class) else {
+                return Obtained::Refused(Refusal::NoSuchPeer);
+            };
+            if link.takes(record_bytes) {
+                return Obtained::Ring;
+            }
+            match &link.asked {
+                // The peer left meanwhile.
+                None => return Obtained::Refused(Refusal::NoSuchPeer),
+                Some(Asked {
+                    refused: Some(why), ..
+                }) => return Obtained::Refused(why.clone()),
+                Some(_) => {}
+            }
+            let is_over = self.stem.is_gone() || clock::monotonic() >= until;
+            if is_over || !self.wait_for_stem(until) {
+                return Obtained::Late;
+            }
+        }
+    }
+
+    fn wait_for_stem(&mut self, until: Instant) -> bool {
+        let wake = self.stem.deadline().map_or(until, |retry| retry.min(until));
+        let slept = match self.stem.descriptor() {
+            Some(socket) => sleep_until(&[socket], Some(wake)),
+            None => sleep_until(&[], Some(wake)),
+        };
+        slept.is_ok()
+    }
+
+    /// Waits for room if the layout and the target's role say so. `Some`: why the record is dropped
+    /// instead.
+    fn find_room(&mut self, to: Slot, class: Class, record_bytes: usize) -> Option<DropReason> {
+        if self.link(to, class).is_some_and(|link| link.cut) {
+            return Some(DropReason::Disconnected);
+        }
+        let waits = self.may_wait_for(to);
+        match self.route.policy {
+            Some(Policy::Block(time)) if waits => self.wait_for_room(to, class, record_bytes, time),
+            None if waits => self.wait_for_room(to, class, record_bytes, self.spec.block),
+            Some(Policy::Disconnect) => {
+                if let Some(link) = self.link(to, class) {
+                    link.cut = true;
+                }
+                Some(DropReason::Disconnected)
+            }
+            Some(Policy::DropNewest | Policy::Block(_)) | None => Some(DropReason::Full),
+        }
+    }
+
+    /// Only loggers are waited for, and they wait for nobody: so no circle can form. As of the last look at
+    /// the board.
+    fn may_wait_for(&self, to: Slot) -> bool {
+        self.identity.role != Role::Logger && self.peers.entry(to).is_some_and(works)
+    }
+
+    /// As [`Outbox::may_wait_for`], as of now: nobody else looks at the board while this node waits.
+    fn may_still_wait_for(&self, to: Slot) -> bool {
+        self.peers.board().entry(to).as_ref().is_some_and(works)
+    }
+
+    fn wait_for_room(
+        &mut self,
+        to: Slot,
+        class: Class,
+        record_bytes: usize,
+        time: Duration,
+    ) -> Option<DropReason> {
+        self.ring_batch();
+        let until = clock::monotonic() + time;
+        if self.spin_for_room(to, class, record_bytes, until) {
+            return None;
+        }
+        loop {
+            self.bell.doze();
+            // The last look, behind the fence: at the room, and at the logger's state, whose change
+            // rings as well.
+            let room = self
+                .link(to, class)
+                .map(|link| link.wants_room(record_bytes));
+            let over = clock::monotonic() >= until || !self.may_still_wait_for(to);
+            let slept = match room {
+                Some(Ok(false)) if !over => sleep_until(&[self.bell.event()], Some(until)),
+                Some(_) | None => Ok(()),
+            };
+            let woken = self.bell.wake();
+            match room {
+                Some(Ok(true)) => return None,
+                Some(Ok(false)) if !over && slept.is_ok() && woken.is_ok() => {}
+                Some(Ok(false)) => {
+                    if let Some(link) = self.link(to, class) {
+                        link.stop_waiting();
+                    }
+                    return Some(DropReason::Timeout);
+                }
+                Some(Err(_)) | None => return Some(DropReason::NoRing),
+            }
+        }
+    }
+
+    /// As long as this node looks before it sleeps, it looks for room, too.
+    fn spin_for_room(
+        &mut self,
+        to: Slot,
+        class: Class,
+        record_bytes: usize,
+        until: Instant,
+    ) -> bool {
+        let until = match self.wait {
+            Wait::Block => return false,
+            Wait::Spin(time) => until.min(clock::monotonic() + time),
+            Wait::Busy => until,
+        };
+        while clock::monotonic() < until && self.may_still_wait_for(to) {
+            for _ in 0..LOOKS_MAX {
+                match self
+                    .link(to, class)
+                    .map(|link| link.wants_room(record_bytes))
+                {
+                    Some(Ok(false)) => (0..PAUSES).for_each(|_| std::hint::spin_loop()),
+                    Some(Ok(true)) => return true,
+                    Some(Err(_)) | None => return false,
+                }
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+
+    /// Rings what the batch has left for later: this node is about to wait.
+    fn ring_batch(&mut self) {
+        let Some(batch) = self.batch.take() else {
+            return;
+        };
+        for to in &batch {
+            self.ring(*to);
+        }
+        self.batch = Some(Vec::new());
+    }
+}
+
+fn works(peer: &Entry) -> bool {
+    peer.role == Role::Logger && !matches!(peer.state, State::Away | State::Left)
+}

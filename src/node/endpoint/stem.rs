@@ -1,0 +1,183 @@
+//! The other end of the seat's socket, over the deaths of stems.
+//!
+//! Owns: the socket, and what came by it until the outbox takes it. A node that is a child of the stem
+//! dies with it and has nothing to do here. An attached program outlives it: it connects again, says
+//! which place it has, and goes on.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::seating::HandedRing;
+use super::socket::{Received, SeatSocket};
+use crate::fabric::{Answer, Ask, Class, Refusal, Slot, VERSION};
+use crate::names::Incarnation;
+use crate::sys::{clock, unix};
+
+/// Between two attempts to reach the next stem.
+const RETRY: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub(super) struct Stem {
+    socket: Option<SeatSocket>,
+    /// How to come back; only attached programs do.
+    back: Option<Back>,
+    /// Rings that were handed over.
+    pub(super) rings: VecDeque<HandedRing>,
+    /// Rings that were refused.
+    pub(super) refusals: VecDeque<(Refusal, (Slot, Class))>,
+    /// The layout that came last.
+    pub(super) layout: Option<OwnedFd>,
+    /// It is another stem than before.
+    pub(super) is_new: bool,
+    /// The place is lost: another stem does not know it.
+    evicted: Option<Refusal>,
+}
+
+#[derive(Debug)]
+struct Back {
+    path: PathBuf,
+    slot: Slot,
+    incarnation: Incarnation,
+    retry_at: Option<Instant>,
+}
+
+impl Stem {
+    /// Of a child.
+    pub(super) fn of_child(socket: SeatSocket) -> Self {
+        Self {
+            socket: Some(socket),
+            back: None,
+            rings: VecDeque::new(),
+            refusals: VecDeque::new(),
+            layout: None,
+            is_new: false,
+            evicted: None,
+        }
+    }
+
+    /// Of a program that attached at `path`.
+    pub(super) fn of_attached(
+        socket: SeatSocket,
+        path: &Path,
+        slot: Slot,
+        incarnation: Incarnation,
+    ) -> Self {
+        Self {
+            back: Some(Back {
+                path: path.to_owned(),
+                slot,
+                incarnation,
+                retry_at: None,
+            }),
+            ..Self::of_child(socket)
+        }
+    }
+
+    /// Says something, if there is a stem; another one is told anew what it has to know.
+    pub(super) fn send(&mut self, ask: &Ask) {
+        if let Some(socket) = &mut self.socket {
+            socket.send(ask);
+        }
+    }
+
+    /// Why the place is lost, if it is.
+    pub(super) fn evicted(&self) -> Option<&Refusal> {
+        self.evicted.as_ref()
+    }
+
+    /// Is there no stem, nor will there be another for this node?
+    pub(super) fn is_gone(&self) -> bool {
+        self.socket.is_none() && self.back.is_none()
+    }
+
+    /// What becomes readable when a packet comes.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(SeatSocket::descriptor)
+    }
+
+    /// When [`Stem::receive`] has something to do without a packet.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.back.as_ref()?.retry_at
+    }
+
+    /// Takes every packet that is there. If the stem is gone, looks for the next one.
+    pub(super) fn receive(&mut self) {
+        self.come_back();
+        self.take_all();
+        // It may have been found to be gone just now.
+        self.come_back();
+    }
+
+    fn take_all(&mut self) {
+        while let Some(socket) = &mut self.socket {
+            socket.flush();
+            match socket.receive() {
+                Ok(Some(received)) => self.take(received),
+                Ok(None) if socket.is_over() => {
+                    self.socket = None;
+                    if let Some(back) = &mut self.back {
+                        back.retry_at = Some(clock::monotonic());
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    log::warn!("event=bad_packet error=\"{error}\"");
+                    if error.kind() != io::ErrorKind::InvalidData {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, received: Received) {
+        match received.answer {
+            Answer::Ring(key) => match HandedRing::from_packet(key, received.descriptors) {
+                Some(ring) => self.rings.push_back(ring),
+                None => log::warn!("event=bad_packet error=\"a ring has three descriptors\""),
+            },
+            Answer::Refused {
+                why,
+                ring: Some(ring),
+            } => self.refusals.push_back((why, ring)),
+            Answer::Refused { why, ring: None } => {
+                log::error!("event=seat_lost error=\"{why}\"");
+                self.evicted = Some(why);
+                self.socket = None;
+                self.back = None;
+            }
+            // Board and bell are the ones we have: the supervisor kept them.
+            Answer::Welcome { .. } => {}
+            Answer::Layout => self.layout = received.descriptors.into_iter().next(),
+            Answer::Seated => self.is_new = true,
+            Answer::Board => log::warn!("event=bad_packet error=\"not asked for\""),
+        }
+    }
+
+    /// Looks for the next stem, if this program is to and it is time.
+    fn come_back(&mut self) {
+        let Some(back) = &mut self.back else {
+            return;
+        };
+        let now = clock::monotonic();
+        if back.retry_at.is_none_or(|at| at > now) {
+            return;
+        }
+        match unix::connect_packets(&back.path) {
+            Ok(socket) => {
+                let mut socket = SeatSocket::new(socket);
+                socket.send(&Ask::Resume {
+                    version: VERSION,
+                    slot: back.slot,
+                    incarnation: back.incarnation,
+                });
+                back.retry_at = None;
+                self.socket = Some(socket);
+            }
+            Err(_) => back.retry_at = Some(now + RETRY),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Nodes of a cluster that do what a test tells them by events, and print what they see. A test binary
+//! runs them: it starts itself once more, as a node.
+
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+
+use cluster::data::{Value, View};
+use cluster::framework::{EventType, Param};
+use cluster::names::NodeName;
+use cluster::node::Cluster as Member;
+use cluster::node::cluster::{Handler, OrReport, Received};
+use cluster::pool::PoolSpec;
+
+use super::{Cluster, PATIENCE, wait_or_tell};
+
+/// To be printed.
+pub const PING: EventType = EventType::new("Test::ping", &[Param::Any]);
+/// Publish a ping to the pool for each of these keys.
+pub const HRW: EventType = EventType::new("Test::hrw", &[Param::String, Param::Vector]);
+/// Publish so many pings to the pool in turn, with this key.
+pub const RR: EventType = EventType::new("Test::rr", &[Param::String, Param::String, Param::Count]);
+/// Unsubscribe.
+pub const UNSUBSCRIBE: EventType = EventType::new("Test::unsubscribe", &[Param::String]);
+
+/// Says to a process of the test binary that it is a node, and which pools it defines: `plain`,
+/// `exclusive` or `limited`.
+const NODE: &str = "TEST_NODE";
+
+/// An entry of a layout: a node of this type, which runs the test `test` of this binary.
+pub fn node(node_type: &str, test: &str, pools: &str) -> String {
+    let program = std::env::current_exe().unwrap();
+    let program = std::str::from_utf8(program.as_os_str().as_bytes()).unwrap();
+    format!(
+        r#"node_type: {node_type}, command: ["{program}", "--exact", "{test}", "--nocapture"], env: {{"{NODE}": "{pools}"}}"#
+    )
+}
+
+/// Runs the node if this process is to be one.
+pub fn am_i_a_node() -> bool {
+    let Ok(pools) = std::env::var(NODE) else {
+        return false;
+    };
+    let mut member = Member::take_seat().unwrap();
+    member.on_subscribe(|topic| say(&format!("hook=subscribe topic={topic}")));
+    member.on_unsubscribe(|topic| say(&format!("hook=unsubscribe topic={topic}")));
+    member.subscribe("early/").unwrap();
+    member.subscribe("early/").unwrap();
+    for (name, spec) in specs(&pools, &member) {
+        member.register_pool(name, spec).unwrap();
+    }
+    member.run(&mut Script).unwrap();
+    true
+}
+
+fn specs(pools: &str, member: &Member) -> Vec<(&'static str, PoolSpec)> {
+    let proxy = member.topics().pool_specs()["proxy"].clone();
+    if pools == "plain" {
+        return Vec::new();
+    }
+    let limited = PoolSpec {
+        max_nodes: Some(1),
+        exclusive: pools == "exclusive",
+        ..proxy.clone()
+    };
+    let custom = PoolSpec {
+        topic: "zeek/cluster/pool/custom".to_owned(),
+        ..proxy
+    };
+    vec![("proxy", limited), ("custom", custom)]
+}
+
+/// One write a line, past the test harness.
+fn say(line: &str) {
+    let line = format!("{line}\n");
+    std::io::stdout().write_all(line.as_bytes()).unwrap();
+}
+
+struct Script;
+
+impl Handler for Script {
+    fn event(&mut self, member: &mut Member, event: &Received<'_>) {
+        let text = |index| event.arg(index).and_then(View::as_str).unwrap_or_default();
+        match event.name() {
+            "Test::ping" => {
+                let topic = String::from_utf8_lossy(event.topic());
+                let what = event.arg(0).unwrap().decode().unwrap();
+                let time = event.network_timestamp().map_or(-1, |time| time.nanos());
+                say(&format!("ping={what} topic={topic} time={time}"));
+            }
+            "Test::hrw" => {
+                let keys = event.arg(1).unwrap().decode().unwrap();
+                for key in keys.as_vector().unwrap() {
+                    let ping = PING.event(vec![key.clone()]).unwrap();
+                    let sent = member.publish_hrw(text(0), key, &ping).or_report();
+                    say(&format!("hrw={key} sent={sent}"));
+                }
+            }
+            "Test::rr" => {
+                let count = event.arg(2).and_then(View::as_count).unwrap();
+                for turn in 0..count {
+                    let ping = PING.event(vec![Value::from(turn)]).unwrap();
+                    let sent = member.publish_rr(text(0), text(1), &ping).or_report();
+                    say(&format!("rr={turn} sent={sent}"));
+                }
+            }
+            "Test::unsubscribe" => say(&format!("was={}", member.unsubscribe(text(0)))),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn node_up(&mut self, _: &mut Member, name: &NodeName, _: &cluster::framework::NodeId) {
+        say(&format!("up={name}"));
+    }
+
+    fn node_down(&mut self, _: &mut Member, name: &NodeName, _: &cluster::framework::NodeId) {
+        say(&format!("down={name}"));
+    }
+
+    fn cluster_started(&mut self, _: &mut Member) {
+        say("started");
+    }
+}
+
+impl Cluster {
+    /// What a node printed with this beginning, without it; waits for so many lines of the kind.
+    pub fn printed(&self, node: &str, beginning: &str, count: usize) -> Vec<String> {
+        let now = || -> Vec<String> {
+            let text = self.read(&format!("{node}/stdout.log"));
+            let lines = text
+                .split_inclusive('\n')
+                .filter_map(|line| line.strip_suffix('\n'));
+            // The first one stands behind the harness's own words.
+            let found = lines.filter_map(|line| Some(line.split_once(beginning)?.1.to_owned()));
+            found.collect()
+        };
+        wait_or_tell(
+            &format!("{node}: {count} times {beginning}"),
+            PATIENCE,
+            || Some(now()).filter(|lines| lines.len() >= count),
+            || {
+                format!(
+                    "{}\n{}",
+                    self.read(&format!("{node}/stdout.log")),
+                    self.console()
+                )
+            },
+        )
+    }
+}

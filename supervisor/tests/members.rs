@@ -1,0 +1,299 @@
+//! Who sees whom come and go, over every death, and when the cluster has started.
+
+#![cfg(test)]
+#![expect(clippy::disallowed_methods, reason = "a test owns its clock")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use cluster::framework::BackendError;
+use cluster::names::NodeName;
+use cluster::node::Cluster as Member;
+use cluster::node::cluster::{ClusterError, Handler};
+use common::{Cluster, PATIENCE, Start, processes, wait_for};
+use nix::sys::signal::Signal;
+
+const NODES: [&str; 8] = [
+    "logger-1", "logger-2", "manager", "proxy", "worker-1", "worker-2", "worker-3", "worker-4",
+];
+
+/// The layout that comes with the program, with quick restarts and without an end to them.
+fn site() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../layouts/site.ron");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mended = text
+        .replace(r#"floor: "250ms""#, r#"floor: "10ms""#)
+        .replace(r#"ceiling: "30s""#, r#"ceiling: "10ms""#)
+        .replace(
+            r#"give_up: (deaths: 10, within: "60s")"#,
+            r#"give_up: "off""#,
+        );
+    assert_ne!(text, mended);
+    mended
+}
+
+fn start() -> Cluster {
+    let cluster = Start::with(&site()).start_ready();
+    cluster.wait_views(&NODES);
+    cluster
+}
+
+/// Kills a node; waits until all others have seen its loss and its successor.
+fn kill(cluster: &Cluster, name: &str, signal: Signal) {
+    let life = cluster.life(name);
+    let old = life.id().unwrap();
+    processes::signal(life.pid, signal);
+    let new = wait_for("its successor", PATIENCE, || {
+        let id = cluster.life(name).id().map(str::to_owned);
+        id.filter(|id| id != old)
+    });
+    cluster.wait_views(&NODES);
+    for other in NODES.iter().filter(|other| **other != name) {
+        let history = cluster.life(other).history(name);
+        let expected = [format!("+{old}"), format!("-{old}"), format!("+{new}")];
+        assert!(
+            history.ends_with(&expected),
+            "{other} saw of {name}: {history:?}"
+        );
+    }
+}
+
+/// Shows: of N nodes on a host each sees all others come, once, as the process that they are, and
+/// nobody sees itself.
+#[test]
+fn every_node_sees_every_other_come_once() {
+    let cluster = start();
+    let mut arrivals = 0;
+    for node in NODES {
+        let life = cluster.life(node);
+        assert_eq!(life.count("node_down"), 0, "{node}");
+        assert_eq!(life.history(node), [] as [&str; 0]);
+        arrivals += life.count("node_up");
+    }
+    assert_eq!(arrivals, NODES.len() * (NODES.len() - 1));
+    cluster.stop_and_expect_nobody_left();
+}
+
+/// Shows: four roles from one layout come to "cluster started", each says so once, and all end in order
+/// (A16).
+#[test]
+fn a_cluster_of_all_roles_starts_and_ends() {
+    let cluster = start();
+    cluster.wait_said(&NODES, "cluster_started");
+    cluster.wait_said(&NODES, "fully_connected");
+    processes::signal(cluster.pid(), Signal::SIGTERM);
+    let mut cluster = cluster;
+    assert_eq!(cluster.wait_end().code(), Some(0), "{}", cluster.console());
+    for node in NODES {
+        let life = cluster.life(node);
+        for event in ["fully_connected", "cluster_started", "ready", "down"] {
+            assert_eq!(life.count(event), 1, "{node} said {event}: {life:?}");
+        }
+    }
+}
+
+/// Shows: a node that ends itself twice comes three times, and its losses lie between (A6).
+#[test]
+fn a_node_that_ends_twice_comes_three_times() {
+    let cluster = start();
+    for _ in 0..2 {
+        kill(&cluster, "worker-1", Signal::SIGTERM);
+    }
+    let ids: Vec<String> = cluster
+        .lives("worker-1")
+        .iter()
+        .map(|life| life.id().unwrap().to_owned())
+        .collect();
+    let [one, two, three] = &ids[..] else {
+        panic!("three lives: {ids:?}");
+    };
+    let expected = [
+        format!("+{one}"),
+        format!("-{one}"),
+        format!("+{two}"),
+        format!("-{two}"),
+        format!("+{three}"),
+    ];
+    assert_eq!(cluster.life("manager").history("worker-1"), expected);
+    cluster.stop_and_expect_nobody_left();
+}
+
+/// Reports that reached the manager's topic.
+#[derive(Default)]
+struct Reports(BTreeSet<String>);
+
+impl Handler for Reports {
+    fn node_fully_connected(
+        &mut self,
+        _: &mut Member,
+        report: &cluster::framework::FullyConnected,
+    ) {
+        if report.resending {
+            self.0.insert(report.name.to_string());
+        }
+    }
+}
+
+/// Shows: who is restarted, the manager too, does not start the cluster a second time (A22).
+#[test]
+fn a_cluster_starts_once_whoever_is_restarted() {
+    let cluster = start();
+    cluster.wait_said(&NODES, "cluster_started");
+    kill(&cluster, "worker-1", Signal::SIGKILL);
+    kill(&cluster, "worker-1", Signal::SIGKILL);
+    let mut witness = Member::attach(&cluster.attach_socket(), None).unwrap();
+    let topic = witness.topics().manager.clone();
+    witness.subscribe(&topic).unwrap();
+    witness.init().unwrap();
+    kill(&cluster, "manager", Signal::SIGKILL);
+    // All who were there at the start tell the new manager that it is over.
+    let mut reports = Reports::default();
+    let until = Instant::now() + PATIENCE;
+    while reports.0.len() < NODES.len() - 2 {
+        assert!(Instant::now() < until, "only {:?} told it", reports.0);
+        witness.turn(&mut reports, Some(until)).unwrap();
+    }
+    cluster.wait_said(&["manager"], "fully_connected");
+    // An order that the manager carries out after what it was told.
+    kill(&cluster, "worker-2", Signal::SIGKILL);
+    for node in NODES {
+        for (number, life) in cluster.lives(node).iter().enumerate() {
+            let expected = usize::from(number == 0);
+            assert_eq!(
+                life.count("cluster_started"),
+                expected,
+                "{node}, life {number}"
+            );
+        }
+    }
+    cluster.stop_and_expect_nobody_left();
+}
+
+/// Shows: a loss is known everywhere within a second.
+#[test]
+fn a_killed_worker_is_missed_within_a_second() {
+    let cluster = start();
+    let pid = cluster.node_pid("worker-3").unwrap();
+    let others = NODES.iter().filter(|node| **node != "worker-3");
+    let killed = Instant::now();
+    processes::signal(pid, Signal::SIGKILL);
+    for other in others {
+        wait_for(other, PATIENCE, || {
+            let history = cluster.life(other).history("worker-3");
+            history
+                .iter()
+                .any(|line| line.starts_with('-'))
+                .then_some(())
+        });
+    }
+    let took = killed.elapsed();
+    assert!(took < Duration::from_secs(1), "after {took:?}");
+    cluster.stop_and_expect_nobody_left();
+}
+
+/// Shows: whoever is killed, all others see exactly that loss and that arrival. `KILLS` sets
+/// how many are killed, and lets manager and loggers be among them.
+#[test]
+fn every_kill_is_seen_by_everybody_once() {
+    let kills = std::env::var("KILLS").ok();
+    let kills = kills.map(|kills| kills.parse().expect("KILLS is a number"));
+    let victims = match kills {
+        Some(_) => &NODES[..],
+        None => &NODES[3..],
+    };
+    let cluster = start();
+    let count: usize = kills.unwrap_or(20);
+    for name in victims.iter().cycle().take(count) {
+        kill(&cluster, name, Signal::SIGKILL);
+    }
+    let mut deaths = 0;
+    for node in NODES {
+        let lives = cluster.lives(node);
+        deaths += lives.len() - 1;
+        for life in &lives {
+            life.view();
+            assert_eq!(life.history(node), [] as [&str; 0], "{node} saw itself");
+            assert_eq!(
+                life.count("membership_error") + life.count("backend_error"),
+                0
+            );
+        }
+    }
+    assert_eq!(deaths, count);
+    cluster.stop_and_expect_nobody_left();
+}
+
+/// Shows: a second process of a node's name is refused, and nobody notices it.
+#[test]
+fn a_second_process_of_a_name_is_refused_and_the_cluster_goes_on() {
+    let cluster = start();
+    let name = NodeName::parse("worker-1").unwrap();
+    let refused = Member::attach(&cluster.attach_socket(), Some(name));
+    let error = refused.unwrap_err();
+    assert!(matches!(error, ClusterError::Seat(_)), "{error:?}");
+    kill(&cluster, "worker-1", Signal::SIGKILL);
+    for node in NODES {
+        assert_eq!(cluster.life(node).count("membership_error"), 0);
+    }
+    cluster.stop_and_expect_nobody_left();
+}
+
+/// Sees who is up.
+#[derive(Default)]
+struct Witness {
+    up: BTreeSet<String>,
+    downs: usize,
+    errors: Vec<BackendError>,
+}
+
+impl Handler for Witness {
+    fn node_up(&mut self, member: &mut Member, name: &NodeName, id: &cluster::framework::NodeId) {
+        let known = member.nodeid_to_node(id).map(|(name, _)| name.clone());
+        assert_eq!(known.as_ref(), Some(name), "recorded before it is told");
+        self.up.insert(name.to_string());
+    }
+
+    fn node_down(&mut self, member: &mut Member, name: &NodeName, id: &cluster::framework::NodeId) {
+        assert_eq!(member.nodeid_to_node(id), None);
+        assert!(self.up.remove(name.as_str()));
+        self.downs += 1;
+    }
+
+    fn backend_error(&mut self, _: &mut Member, error: &BackendError) {
+        self.errors.push(error.clone());
+    }
+}
+
+/// Shows: a node that joins by a new layout is seen by all who were there before, and one that leaves
+/// it is missed.
+#[test]
+fn a_node_of_a_new_layout_is_seen_by_those_who_were_there() {
+    let cluster = start();
+    let mut witness = Member::attach(&cluster.attach_socket(), None).unwrap();
+    let mut seen = Witness::default();
+    witness.init().unwrap();
+    let mut wait = |what: &str, done: &dyn Fn(&Witness) -> bool| {
+        let until = Instant::now() + PATIENCE;
+        while !done(&seen) {
+            assert!(Instant::now() < until, "{what}: {:?}", seen.up);
+            witness.turn(&mut seen, Some(until)).unwrap();
+        }
+    };
+    wait("all come", &|seen| seen.up.len() == NODES.len());
+    let more = site().replace("count: 4", "count: 5");
+    cluster.write_layout(&more);
+    cluster.signal(Signal::SIGHUP);
+    wait("worker-5 comes", &|seen| seen.up.contains("worker-5"));
+    let mut nodes = NODES.to_vec();
+    nodes.push("worker-5");
+    cluster.wait_views(&nodes);
+    cluster.write_layout(&site());
+    cluster.signal(Signal::SIGHUP);
+    wait("worker-5 leaves", &|seen| seen.downs == 1);
+    cluster.wait_views(&NODES);
+    assert_eq!(seen.errors, []);
+    cluster.stop_and_expect_nobody_left();
+}

@@ -1,0 +1,179 @@
+//! What is dropped, why, and that the sums are exact.
+
+use std::time::Duration;
+
+use cluster::fabric::{FabricSpec, Policy};
+use cluster::layout::spec::Role;
+use cluster::node::endpoint::Delivery;
+use cluster::shm::board::State;
+use cluster::sys::clock;
+
+use super::stem::{Accounts, HandStem};
+use super::{pair, spec, take, take_now};
+
+const PAYLOAD: [u8; 100] = [b'p'; 100];
+
+fn policy(policy: Policy) -> FabricSpec {
+    FabricSpec {
+        policies: vec![("x".to_owned(), policy)],
+        ..spec()
+    }
+}
+
+#[test]
+fn a_full_ring_drops_the_newest_and_counts_it() {
+    let (stem, from, to) = pair(spec());
+    let mut worker = stem.endpoint(from, &[]);
+    let mut manager = stem.endpoint(to, &["x"]);
+    let published = 100;
+    let whole = (0..published)
+        .filter(|_| worker.publish("x", &PAYLOAD))
+        .count();
+    let accounts = stem.accounts(from, to);
+    let accepted = u64::try_from(whole).unwrap();
+    assert_eq!(
+        accounts,
+        Accounts {
+            accepted,
+            in_flight: accepted,
+            full: published - accepted,
+            ..Accounts::default()
+        }
+    );
+    assert!(accounts.full > 0 && accepted > 30);
+    assert_eq!(take(&mut manager, whole).len(), whole);
+    let accounts = stem.accounts(from, to);
+    assert_eq!((accounts.delivered, accounts.in_flight), (accepted, 0));
+    assert_eq!(accounts.delivered + accounts.dropped(), published);
+    assert!(worker.publish("x", &PAYLOAD), "there is room again");
+}
+
+#[test]
+fn drops_are_still_known_after_a_larger_ring_took_over() {
+    let (stem, from, to) = pair(spec());
+    let mut worker = stem.endpoint(from, &[]);
+    let mut manager = stem.endpoint(to, &["x"]);
+    let dropped = (0..100).filter(|_| !worker.publish("x", &PAYLOAD)).count();
+    assert!(worker.publish("x", &[b'l'; 10_000]));
+    take(&mut manager, 101 - dropped);
+    super::eventually("the old ring goes", || stem.rings().len() == 1);
+    assert_eq!(
+        stem.accounts(from, to).full,
+        u64::try_from(dropped).unwrap()
+    );
+}
+
+#[test]
+fn a_link_that_is_cut_stays_cut_until_its_reader_declares_anew() {
+    let (stem, from, to) = pair(policy(Policy::Disconnect));
+    let mut worker = stem.endpoint(from, &[]);
+    let mut manager = stem.endpoint(to, &["x"]);
+    let whole = (0..100).filter(|_| worker.publish("x", &PAYLOAD)).count();
+    assert_eq!(take(&mut manager, whole).len(), whole);
+    assert!(
+        !worker.publish("x", &PAYLOAD),
+        "there is room, and it is cut"
+    );
+    stem.set_state(from, State::Up);
+    assert!(
+        !worker.publish("x", &PAYLOAD),
+        "another change does not mend it"
+    );
+    let disconnected = stem.accounts(from, to).disconnected;
+    assert_eq!(disconnected, 102 - u64::try_from(whole).unwrap());
+    manager.subscribe("y", Delivery::AtLeastOnce).unwrap();
+    assert!(worker.publish("x", &PAYLOAD));
+    assert_eq!(stem.accounts(from, to).disconnected, disconnected);
+}
+
+#[test]
+fn a_logger_is_waited_for_while_it_works_and_not_longer_than_said() {
+    let stem = HandStem::new(policy(Policy::Block(Duration::from_secs(20))));
+    let (from, to) = (
+        stem.add("worker-1", Role::Worker),
+        stem.add("logger-1", Role::Logger),
+    );
+    let mut worker = stem.endpoint(from, &[]);
+    let mut logger = stem.endpoint(to, &["x", "default"]);
+    std::thread::scope(|scope| {
+        let drains = scope.spawn(|| take(&mut logger, 2_000).len());
+        // Far more than the ring takes, and not one is lost.
+        assert!((0..2_000).all(|_| worker.publish("x", &PAYLOAD)));
+        assert_eq!(drains.join().unwrap(), 2_000);
+    });
+    assert_eq!(stem.accounts(from, to).dropped(), 0);
+    // The default is the layout's `block`, which is short here; nobody drains.
+    let began = clock::monotonic();
+    let whole = (0..)
+        .take_while(|_| worker.publish("default", &PAYLOAD))
+        .count();
+    assert!(whole > 30 && began.elapsed() >= Duration::from_millis(50));
+    assert_eq!(stem.accounts(from, to).timeout, 1);
+    // A logger that was stopped is not waited for, whatever the layout says.
+    stem.set_state(to, State::Away);
+    let began = clock::monotonic();
+    assert!(!worker.publish("x", &PAYLOAD));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(stem.accounts(from, to).full, 1);
+}
+
+#[test]
+fn only_loggers_are_waited_for_and_they_wait_for_nobody() {
+    let stem = HandStem::new(policy(Policy::Block(Duration::from_secs(1_000))));
+    let manager = stem.add("manager", Role::Manager);
+    let (one, two) = (
+        stem.add("logger-1", Role::Logger),
+        stem.add("logger-2", Role::Logger),
+    );
+    let _manager = stem.endpoint(manager, &["x"]);
+    let _two = stem.endpoint(two, &["x"]);
+    let mut logger = stem.endpoint(one, &[]);
+    let dropped = (0..100).filter(|_| !logger.publish("x", &PAYLOAD)).count();
+    assert!(dropped > 0, "and it did not take a thousand seconds");
+    for to in [manager, two] {
+        assert_eq!(stem.accounts(one, to).full, u64::try_from(dropped).unwrap());
+    }
+}
+
+#[test]
+fn one_that_is_full_does_not_keep_others_from_the_record() {
+    let stem = HandStem::new(spec());
+    let from = stem.add("worker-1", Role::Worker);
+    let (slow, fast) = (
+        stem.add("proxy-1", Role::Proxy),
+        stem.add("proxy-2", Role::Proxy),
+    );
+    let mut worker = stem.endpoint(from, &[]);
+    let _slow = stem.endpoint(slow, &["x"]);
+    let mut fast = stem.endpoint(fast, &["x"]);
+    for _ in 0..10 {
+        for _ in 0..20 {
+            worker.publish("x", &PAYLOAD);
+        }
+        assert_eq!(take(&mut fast, 20).len(), 20);
+    }
+    assert!(stem.accounts(from, slow).full > 100);
+}
+
+#[test]
+fn a_ring_that_does_not_come_is_waited_for_once_and_counted() {
+    let (stem, from, to) = pair(FabricSpec {
+        ring_wait: Duration::from_millis(100),
+        ..spec()
+    });
+    let mut worker = stem.endpoint(from, &[]);
+    let mut manager = stem.endpoint(to, &["x"]);
+    stem.withhold_rings(true);
+    let began = clock::monotonic();
+    assert!(!worker.publish("x", &PAYLOAD));
+    assert!(began.elapsed() >= Duration::from_millis(100));
+    for _ in 0..1_000 {
+        assert!(!worker.publish("x", &PAYLOAD));
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(50),
+        "it waited again and again"
+    );
+    assert_eq!(stem.accounts(from, to).no_ring, 1_001);
+    assert!(take_now(&mut manager).is_empty());
+}

@@ -1,0 +1,227 @@
+//! Long random stories: who publishes, drains, is killed and comes back, in any order, against a plain
+//! model of what each reader must see.
+//!
+//! `SIM_SEED=42 cargo test --test endpoint random` plays one story.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use cluster::fabric::Slot;
+use cluster::layout::spec::Role;
+use cluster::node::endpoint::{Endpoint, TURN_RECORDS};
+
+use super::spec;
+use super::stem::HandStem;
+
+const STORIES: u64 = 60;
+const STEPS: u32 = 250;
+const NODES: usize = 4;
+
+/// Numbers that look random, the same for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: u64) -> u64 {
+        // Marsaglia's xorshift, with a multiplication to scatter it.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
+    }
+
+    fn pick(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length.try_into().unwrap())).unwrap()
+    }
+}
+
+/// What a link has promised, and what came of it.
+#[derive(Default)]
+struct Link {
+    /// Numbers whose publish was true for this reader, in order.
+    promised: Vec<u64>,
+    /// How many of them came at least once.
+    came: usize,
+    refused: u64,
+}
+
+struct Story {
+    dice: Dice,
+    stem: HandStem,
+    slots: Vec<Slot>,
+    endpoints: Vec<Option<Endpoint>>,
+    /// By writer and reader.
+    links: BTreeMap<(usize, usize), Link>,
+    numbers: u64,
+}
+
+impl Story {
+    fn new(seed: u64) -> Self {
+        let stem = HandStem::new(spec());
+        let slots: Vec<Slot> = (0..NODES)
+            .map(|at| stem.add(&format!("worker-{at}"), Role::Worker))
+            .collect();
+        let mut story = Self {
+            dice: Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+            stem,
+            slots,
+            endpoints: (0..NODES).map(|_| None).collect(),
+            links: BTreeMap::new(),
+            numbers: 0,
+        };
+        for at in 0..NODES {
+            story.sit(at);
+        }
+        story
+    }
+
+    fn sit(&mut self, at: usize) {
+        let own = format!("to/{at}/");
+        self.endpoints[at] = Some(self.stem.endpoint(self.slots[at], &[&own]));
+    }
+
+    fn step(&mut self) {
+        let at = self.dice.pick(NODES);
+        match self.dice.below(20) {
+            0 => self.endpoints[at] = None,
+            1 | 2 => self.sit(at),
+            3 => self.drain(at, true),
+            4..=8 => self.drain(at, false),
+            _ => {
+                for _ in 0..self.dice.below(30) {
+                    self.publish(at);
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, from: usize) {
+        let to = self.dice.pick(NODES);
+        // Now and then one that no ring takes as yet.
+        let padding = if self.dice.below(600) == 0 {
+            self.dice.below(30_000)
+        } else {
+            self.dice.below(200)
+        };
+        let Some(endpoint) = self.endpoints[from].as_mut().filter(|_| from != to) else {
+            return;
+        };
+        let number = self.numbers;
+        self.numbers += 1;
+        let mut payload = number.to_le_bytes().to_vec();
+        payload.resize(8 + usize::try_from(padding).unwrap(), 0x55);
+        let link = self.links.entry((from, to)).or_default();
+        if endpoint.publish(format!("to/{to}/"), &payload) {
+            link.promised.push(number);
+        } else {
+            link.refused += 1;
+        }
+    }
+
+    /// `dies`: somewhere in it.
+    fn drain(&mut self, at: usize, dies: bool) {
+        let budget = 1 + self.dice.pick(300);
+        let fatal = dies.then(|| self.dice.pick(budget));
+        let Some(mut endpoint) = self.endpoints[at].take() else {
+            return;
+        };
+        endpoint.wake().unwrap();
+        let mut came = Vec::new();
+        let slots = &self.slots;
+        let drained = catch_unwind(AssertUnwindSafe(|| {
+            endpoint.drain(budget, |_, record| {
+                let from = slots
+                    .iter()
+                    .position(|slot| *slot == record.receipt.from)
+                    .unwrap();
+                let number = u64::from_le_bytes(record.payload[..8].try_into().unwrap());
+                assert!(record.payload[8..].iter().all(|byte| *byte == 0x55));
+                assert_eq!(record.topic, format!("to/{at}/").as_bytes());
+                if Some(came.len()) == fatal {
+                    resume_unwind(Box::new("killed"));
+                }
+                came.push((from, number));
+            })
+        }));
+        if drained.is_ok() {
+            self.endpoints[at] = Some(endpoint);
+        }
+        self.check(at, &came);
+    }
+
+    /// Nothing that was not promised, nothing passed over, and little again.
+    fn check(&mut self, to: usize, came: &[(usize, u64)]) {
+        let senders: BTreeSet<usize> = came.iter().map(|(from, _)| *from).collect();
+        for from in senders {
+            let numbers = came
+                .iter()
+                .filter(|(sender, _)| *sender == from)
+                .map(|(_, number)| *number);
+            let numbers: Vec<u64> = numbers.collect();
+            let link = self.links.get_mut(&(from, to)).unwrap();
+            let begin = link
+                .promised
+                .iter()
+                .position(|number| *number == numbers[0]);
+            let begin = begin.unwrap();
+            assert!(begin <= link.came, "records were passed over");
+            assert!(link.came - begin <= TURN_RECORDS, "too many come again");
+            assert_eq!(
+                link.promised.get(begin..begin + numbers.len()),
+                Some(&numbers[..])
+            );
+            link.came = link.came.max(begin + numbers.len());
+        }
+    }
+
+    /// Everybody is there again and reads all there is; then every record is accounted for.
+    fn end(&mut self) {
+        for at in 0..NODES {
+            self.sit(at);
+        }
+        for at in 0..NODES {
+            for _ in 0..20 {
+                self.drain(at, false);
+            }
+        }
+        for ((from, to), link) in &self.links {
+            assert_eq!(
+                link.came,
+                link.promised.len(),
+                "{from} to {to}: all that was promised came"
+            );
+            let accounts = self.stem.accounts(self.slots[*from], self.slots[*to]);
+            assert_eq!((accounts.in_flight, accounts.dead_letters), (0, 0));
+            assert_eq!(accounts.accepted, accounts.delivered);
+            assert_eq!(
+                accounts.dropped(),
+                link.refused,
+                "{from} to {to}: {accounts:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_was_promised_comes_in_order_whoever_dies_when() {
+    let only = std::env::var("SIM_SEED")
+        .ok()
+        .map(|seed| seed.parse::<u64>().unwrap());
+    let seeds = only.map_or(0..STORIES, |seed| seed..seed + 1);
+    let (mut promised, mut refused) = (0, 0);
+    for seed in seeds {
+        println!("story {seed}");
+        let mut story = Story::new(seed);
+        for _ in 0..STEPS {
+            story.step();
+        }
+        story.end();
+        for link in story.links.values() {
+            promised += link.promised.len();
+            refused += link.refused;
+        }
+    }
+    assert!(
+        only.is_some() || (promised > 10_000 && refused > 1_000),
+        "{promised} {refused}"
+    );
+}

@@ -1,0 +1,462 @@
+//! A stem by hand: it has a board, makes rings when asked, and gives seats; in a thread of this process,
+//! so that endpoints in other threads find it as they would find the real one.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+use cluster::fabric::{Answer, Ask, FabricSpec, PACKET_BYTES_MAX, Refusal, RingKey, Slot, VERSION};
+use cluster::layout::spec::Role;
+use cluster::names::{Incarnation, NodeId, NodeName};
+use cluster::node::endpoint::Endpoint;
+use cluster::shm::Board;
+use cluster::shm::bell::{self, Ringer};
+use cluster::shm::board::State;
+use cluster::shm::ring::{self, Accounting, DropReason, Observer};
+use cluster::sys::packet;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+#[path = "stem/guests.rs"]
+mod guests;
+
+const SLOTS: u32 = 16;
+
+/// Plays the stem until it is dropped.
+pub(crate) struct HandStem {
+    state: Arc<Mutex<Inner>>,
+    wake: OwnedFd,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Inner {
+    spec: FabricSpec,
+    board: Board,
+    board_file: OwnedFd,
+    layout: Option<OwnedFd>,
+    nodes: BTreeMap<Slot, Node>,
+    rings: BTreeMap<RingKey, OwnedFd>,
+    /// Rings are not made while this is set.
+    withholds: bool,
+    /// Rings that their readers have drained.
+    drained: Vec<RingKey>,
+    guests: guests::Guests,
+    over: bool,
+}
+
+struct Node {
+    name: NodeName,
+    role: Role,
+    incarnation: Incarnation,
+    bell: bell::Files,
+    ringer: Ringer,
+    socket: Option<OwnedFd>,
+}
+
+/// What became of all records from one node to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Accounts {
+    pub(crate) accepted: u64,
+    pub(crate) delivered: u64,
+    pub(crate) dead_letters: u64,
+    pub(crate) in_flight: u64,
+    pub(crate) full: u64,
+    pub(crate) timeout: u64,
+    pub(crate) too_large: u64,
+    pub(crate) disconnected: u64,
+    pub(crate) no_ring: u64,
+}
+
+impl Accounts {
+    #[allow(
+        dead_code,
+        reason = "each program that includes this file uses its part"
+    )]
+    pub(crate) fn dropped(&self) -> u64 {
+        self.full + self.timeout + self.too_large + self.disconnected + self.no_ring
+    }
+}
+
+#[allow(
+    dead_code,
+    reason = "each program that includes this file uses its part"
+)]
+impl HandStem {
+    pub(crate) fn new(spec: FabricSpec) -> Self {
+        let (board, board_file) = Board::create(SLOTS).unwrap();
+        let state = Arc::new(Mutex::new(Inner {
+            spec,
+            board,
+            board_file,
+            layout: None,
+            nodes: BTreeMap::new(),
+            rings: BTreeMap::new(),
+            withholds: false,
+            drained: Vec::new(),
+            guests: guests::Guests::default(),
+            over: false,
+        }));
+        let (wake, woken) = packet::pair().unwrap();
+        let served = Arc::clone(&state);
+        let thread = std::thread::Builder::new().name("stem".to_owned());
+        let thread = thread.spawn(move || serve(&served, &woken)).unwrap();
+        Self {
+            state,
+            wake,
+            thread: Some(thread),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.state.lock().unwrap()
+    }
+
+    fn wake(&self) {
+        packet::send(self.wake.as_fd(), b"w", &[]).unwrap();
+    }
+
+    /// A place for a node.
+    pub(crate) fn add(&self, name: &str, role: Role) -> Slot {
+        self.add_as(name, role, false)
+    }
+
+    pub(crate) fn add_as(&self, name: &str, role: Role, attached: bool) -> Slot {
+        self.lock()
+            .add(NodeName::parse(name).unwrap(), role, attached)
+    }
+
+    /// The next incarnation sits down.
+    pub(crate) fn seat(&self, slot: Slot, fault: bool) -> OwnedFd {
+        let theirs = self.lock().seat(slot, fault);
+        self.wake();
+        theirs
+    }
+
+    /// The next incarnation's endpoint, which wants these prefixes and has said so.
+    pub(crate) fn endpoint(&self, slot: Slot, wants: &[&str]) -> Endpoint {
+        let mut endpoint = Endpoint::on(self.seat(slot, false)).unwrap();
+        for prefix in wants {
+            endpoint.subscribe(prefix, Default::default()).unwrap();
+        }
+        endpoint.announce();
+        endpoint
+    }
+
+    /// Whoever sits down from now on is told of this layout: names and node types.
+    pub(crate) fn lay_out(&self, json: &str) {
+        let sealed = cluster::sys::memory::seal("layout", json.as_bytes()).unwrap();
+        self.lock().layout = Some(sealed);
+    }
+
+    pub(crate) fn set_state(&self, slot: Slot, to: State) {
+        let state = self.lock();
+        state.board.set_state(slot, to);
+        state.tell_all();
+    }
+
+    /// It left for good: rings to it go, rings from it stay until they are drained.
+    pub(crate) fn leaves(&self, slot: Slot) {
+        let mut state = self.lock();
+        state.rings.retain(|key, _| key.to != slot);
+        state.board.set_state(slot, State::Left);
+        state.free_if_done(slot);
+        state.tell_all();
+    }
+
+    pub(crate) fn withhold_rings(&self, withhold: bool) {
+        self.lock().withholds = withhold;
+    }
+
+    pub(crate) fn drained(&self) -> Vec<RingKey> {
+        self.lock().drained.clone()
+    }
+
+    pub(crate) fn rings(&self) -> Vec<RingKey> {
+        self.lock().rings.keys().copied().collect()
+    }
+
+    pub(crate) fn state_of(&self, slot: Slot) -> Option<State> {
+        self.lock().board.entry(slot).map(|entry| entry.state)
+    }
+
+    pub(crate) fn board(&self) -> Board {
+        Board::map(self.lock().board_file.as_fd()).unwrap()
+    }
+
+    pub(crate) fn accounts(&self, from: Slot, to: Slot) -> Accounts {
+        self.lock().accounts(from, to)
+    }
+}
+
+impl Inner {
+    fn tell_all(&self) {
+        self.board.bump();
+        for node in self.nodes.values() {
+            node.ringer.ring_if_asleep().unwrap();
+        }
+    }
+
+    fn add(&mut self, name: NodeName, role: Role, attached: bool) -> Slot {
+        let slot = self.board.find_empty().unwrap();
+        self.board.occupy(slot, &name, role, attached);
+        let bell = bell::create().unwrap();
+        let ringer = Ringer::map(bell.try_clone().unwrap()).unwrap();
+        let node = Node {
+            name,
+            role,
+            incarnation: Incarnation(0),
+            bell,
+            ringer,
+            socket: None,
+        };
+        self.nodes.insert(slot, node);
+        self.tell_all();
+        slot
+    }
+
+    fn seat(&mut self, slot: Slot, fault: bool) -> OwnedFd {
+        let (ours, theirs) = packet::pair().unwrap();
+        self.welcome(slot, ours, fault);
+        theirs
+    }
+
+    fn welcome(&mut self, slot: Slot, ours: OwnedFd, fault: bool) {
+        let node = self.nodes.get_mut(&slot).unwrap();
+        node.incarnation = node.incarnation.next();
+        let incarnation = node.incarnation;
+        node.socket = Some(ours);
+        let (name, role) = (node.name.clone(), node.role);
+        let id = NodeId([u8::try_from(incarnation.0 % 256).unwrap(); 16]);
+        self.board.born(slot, incarnation, id, std::process::id());
+        let node = &self.nodes[&slot];
+        let welcome = Answer::Welcome {
+            version: VERSION,
+            name,
+            role,
+            slot,
+            incarnation,
+            fault,
+            fabric: Box::new(self.spec.clone()),
+        };
+        let files = [&self.board_file, &node.bell.page, &node.bell.event];
+        self.say(slot, &welcome, &files);
+        if let Some(layout) = &self.layout {
+            self.say(slot, &Answer::Layout, &[layout]);
+        }
+        for key in self.rings.keys() {
+            self.tell_of_ring(slot, *key);
+        }
+        self.say(slot, &Answer::Seated, &[]);
+        self.tell_all();
+    }
+
+    fn say(&self, to: Slot, answer: &Answer, files: &[&OwnedFd]) {
+        let Some(socket) = self.nodes.get(&to).and_then(|node| node.socket.as_ref()) else {
+            return;
+        };
+        let packet = postcard::to_stdvec(answer).unwrap();
+        let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
+        match packet::send(socket.as_fd(), &packet, &files) {
+            Ok(()) => {}
+            // It died; the next one is told of everything.
+            Err(error) => assert_ne!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+
+    /// Tells `to` of a ring if it is one of its own.
+    fn tell_of_ring(&self, to: Slot, key: RingKey) {
+        let peer = match to {
+            to if to == key.from => key.to,
+            to if to == key.to => key.from,
+            _ => return,
+        };
+        let bell = &self.nodes[&peer].bell;
+        self.say(
+            to,
+            &Answer::Ring(key),
+            &[&self.rings[&key], &bell.page, &bell.event],
+        );
+    }
+
+    fn hear(&mut self, from: Slot, ask: Ask) {
+        match ask {
+            Ask::Announce => {
+                self.board.set_state(from, State::Up);
+                self.tell_all();
+            }
+            Ask::Ring {
+                to,
+                class,
+                record_bytes,
+            } => {
+                if self.withholds {
+                    return;
+                }
+                let key = |index| RingKey {
+                    from,
+                    to,
+                    class,
+                    index,
+                };
+                let entry = self.board.entry(to);
+                if entry.is_none_or(|entry| entry.state == State::Left) {
+                    let ring = Some((to, class));
+                    let why = Refusal::NoSuchPeer;
+                    return self.say(from, &Answer::Refused { why, ring }, &[]);
+                }
+                let mut known = self.rings.range(key(0)..=key(u32::MAX));
+                let index = known.next_back().map_or(0, |(key, _)| key.index + 1);
+                let first = match class {
+                    cluster::fabric::Class::Control => self.spec.control_bytes,
+                    cluster::fabric::Class::Bulk => self.spec.bulk_bytes,
+                };
+                let needed = ring::capacity_for(usize::try_from(record_bytes).unwrap());
+                let bytes = needed.max(usize::try_from(first).unwrap());
+                self.rings.insert(key(index), ring::create(bytes).unwrap());
+                self.tell_of_ring(to, key(index));
+                self.nodes[&to].ringer.ring_if_asleep().unwrap();
+                self.tell_of_ring(from, key(index));
+            }
+            Ask::Drained(key) => {
+                assert_eq!(key.to, from, "only its reader drains a ring");
+                if let Some(memory) = self.rings.remove(&key) {
+                    let seen = observe(&memory);
+                    assert_eq!(seen.in_flight, 0, "{key:?} is said to be drained");
+                    self.drained.push(key);
+                }
+                self.free_if_done(key.from);
+            }
+            Ask::Attach { .. } | Ask::Resume { .. } | Ask::Observe { .. } => {
+                panic!("nobody attaches here: {ask:?}")
+            }
+        }
+    }
+
+    fn free_if_done(&mut self, slot: Slot) {
+        let entry = self.board.entry(slot);
+        if entry.is_none_or(|entry| entry.state != State::Left) {
+            return;
+        }
+        self.rings
+            .retain(|key, memory| key.from != slot || observe(memory).in_flight > 0);
+        if !self
+            .rings
+            .keys()
+            .any(|key| key.from == slot || key.to == slot)
+        {
+            self.board.free(slot);
+            self.nodes.remove(&slot);
+        }
+    }
+
+    fn accounts(&self, from: Slot, to: Slot) -> Accounts {
+        let mut sum = Accounts {
+            no_ring: self.board.no_ring(from, to),
+            ..Accounts::default()
+        };
+        let link = self
+            .rings
+            .iter()
+            .filter(|(key, _)| (key.from, key.to) == (from, to));
+        // Drops are handed on from ring to ring, so the newest of a class has them all.
+        let mut drops = BTreeMap::new();
+        for (key, memory) in link {
+            let seen = observe(memory);
+            sum.accepted += seen.accepted;
+            sum.delivered += seen.delivered;
+            sum.dead_letters += seen.dead_letters;
+            sum.in_flight += seen.in_flight;
+            drops.insert(key.class, seen);
+        }
+        for seen in drops.values() {
+            sum.full += seen.dropped(DropReason::Full);
+            sum.timeout += seen.dropped(DropReason::Timeout);
+            sum.too_large += seen.dropped(DropReason::TooLarge);
+            sum.disconnected += seen.dropped(DropReason::Disconnected);
+            sum.no_ring += seen.dropped(DropReason::NoRing);
+        }
+        sum
+    }
+}
+
+fn observe(memory: &OwnedFd) -> Accounting {
+    let observer = Observer::map(memory.try_clone().unwrap()).unwrap();
+    observer.accounting().unwrap()
+}
+
+fn serve(state: &Mutex<Inner>, woken: &OwnedFd) {
+    let mut buffer = vec![0; PACKET_BYTES_MAX];
+    loop {
+        let mut locked = state.lock().unwrap();
+        if locked.over {
+            return;
+        }
+        while packet::recv(woken.as_fd(), &mut buffer).is_ok_and(|packet| packet.is_some()) {}
+        locked.serve_guests(&mut buffer);
+        let slots: Vec<Slot> = locked.nodes.keys().copied().collect();
+        for slot in slots {
+            while let Some(ask) = locked.next(slot, &mut buffer) {
+                locked.hear(slot, ask);
+            }
+        }
+        let mut sockets: Vec<OwnedFd> = Vec::new();
+        for socket in locked
+            .nodes
+            .values()
+            .filter_map(|node| node.socket.as_ref())
+        {
+            sockets.push(socket.try_clone().unwrap());
+        }
+        for socket in locked
+            .guests
+            .newcomers
+            .iter()
+            .chain(&locked.guests.listener)
+        {
+            sockets.push(socket.try_clone().unwrap());
+        }
+        drop(locked);
+        let mut waits = vec![PollFd::new(woken.as_fd(), PollFlags::POLLIN)];
+        waits.extend(
+            sockets
+                .iter()
+                .map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)),
+        );
+        poll(&mut waits, PollTimeout::NONE).unwrap();
+    }
+}
+
+impl Inner {
+    fn next(&mut self, slot: Slot, buffer: &mut [u8]) -> Option<Ask> {
+        let node = self.nodes.get_mut(&slot)?;
+        let socket = node.socket.as_ref()?;
+        match packet::recv(socket.as_fd(), buffer) {
+            Ok(Some((length, _))) => Some(postcard::from_bytes(&buffer[..length]).unwrap()),
+            Ok(None) => {
+                node.socket = None;
+                None
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                None
+            }
+        }
+    }
+}
+
+impl Drop for HandStem {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.state.lock() {
+            state.over = true;
+        }
+        let _ = packet::send(self.wake.as_fd(), b"w", &[]);
+        if let Some(thread) = self.thread.take() {
+            let served = thread.join();
+            assert!(
+                served.is_ok() || std::thread::panicking(),
+                "the stem failed"
+            );
+        }
+    }
+}
