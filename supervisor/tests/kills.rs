@@ -1,0 +1,155 @@
+//! SIGKILL at any moment, to any node and the stem, while records cross at full speed: none that was
+//! accepted is lost, and afterwards everything is as it was.
+//!
+//! `KILLS=2000 cargo test --test kills` kills that often; `KILLS_SEED=7` chooses other victims.
+
+#![cfg(test)]
+#![expect(clippy::disallowed_methods, reason = "a test measures by the clock")]
+
+mod common;
+mod exchange;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use common::{Cluster, processes};
+use exchange::records::{NODES, mix};
+use exchange::{Exchange, node, verdict};
+
+/// So many kills, unless `KILLS` says another number.
+const KILLS: u64 = 100;
+
+/// A kill counts only when so many records were received since the last.
+const RECORDS_BETWEEN: u64 = 10_000;
+
+/// Memory of its own that a process may have more than before the first kill, in KiB.
+const GROWTH_MAX_KIB: u64 = 4096;
+
+fn number_of(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// What must not grow: the descriptors of a process by kind, and its own memory in KiB.
+struct Level {
+    descriptors: BTreeMap<String, usize>,
+    memory: u64,
+}
+
+impl Level {
+    fn of(pid: i32) -> Self {
+        let memory = processes::status(pid, "RssAnon");
+        let memory = memory.split(' ').next().unwrap();
+        Self {
+            descriptors: processes::descriptor_kinds(pid),
+            memory: memory.parse().unwrap(),
+        }
+    }
+}
+
+/// The supervisor, the stem, and the nodes, each ready.
+fn everybody(cluster: &Cluster) -> Vec<(String, i32)> {
+    cluster.wait_ready();
+    let mut all = vec![
+        ("supervisor".to_owned(), cluster.pid()),
+        ("stem".to_owned(), cluster.wait_stem(None)),
+    ];
+    let nodes = (0..NODES).map(Exchange::name);
+    all.extend(nodes.map(|name| (name.to_owned(), cluster.node_pid(name).unwrap())));
+    all
+}
+
+fn levels(cluster: &Cluster) -> Vec<Level> {
+    let everybody = everybody(cluster);
+    everybody.iter().map(|(_, pid)| Level::of(*pid)).collect()
+}
+
+fn expect_levels(cluster: &Cluster, before: &[Level]) {
+    for ((name, pid), before) in everybody(cluster).into_iter().zip(before) {
+        println!(
+            "{name}: {} KiB, now {} KiB",
+            before.memory,
+            Level::of(pid).memory
+        );
+        cluster.wait_no_more_descriptors(pid, &before.descriptors);
+        let now = Level::of(pid).memory;
+        assert!(
+            now <= before.memory + GROWTH_MAX_KIB,
+            "{name} had {} KiB and has {now}",
+            before.memory
+        );
+    }
+}
+
+/// Kills a victim that is ready, at a moment that follows from nothing; waits until another process has
+/// its place, and everybody goes on.
+fn kill_one(exchange: &Exchange, dice: u64) {
+    let cluster = &exchange.cluster;
+    let before = exchange.received();
+    exchange.wait("records pass", || {
+        (exchange.received() >= before + RECORDS_BETWEEN).then_some(())
+    });
+    let victim = usize::try_from(dice % (NODES as u64 + 1)).unwrap();
+    let is_stem = victim == NODES;
+    let pid = if is_stem {
+        cluster.wait_stem(None)
+    } else {
+        exchange.wait("the victim is ready", || {
+            let node = cluster.node(Exchange::name(victim));
+            let pid = exchange.marks[victim].pid()?;
+            (node["state"] == "ready" && node["pid"].as_i64() == Some(pid.into())).then_some(pid)
+        })
+    };
+    spin(Duration::from_nanos(dice >> 32 & 0x1f_ffff));
+    let pids: Vec<_> = exchange.marks.iter().map(|marks| marks.pid()).collect();
+    processes::signal(pid, Signal::SIGKILL);
+    for (place, before) in pids.into_iter().enumerate() {
+        if is_stem || place == victim {
+            let what = format!("{} takes part again", Exchange::name(place));
+            exchange.wait(&what, || {
+                (exchange.marks[place].pid() != before).then_some(())
+            });
+        }
+    }
+    exchange.wait_progress(&exchange.progress());
+}
+
+/// Lets time pass in portions that no timer is fine enough for.
+fn spin(time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
+}
+
+/// Shows: whoever is killed, and whenever, no record that was accepted is missing, torn, or out of
+/// order; none comes twice but after a death, and then a turn of them at most; everybody goes on; every
+/// account is exact; and nothing gathers anywhere.
+#[test]
+fn no_kill_loses_a_record() {
+    if node::live() {
+        return;
+    }
+    let (kills, seed) = (
+        number_of("KILLS").unwrap_or(KILLS),
+        number_of("KILLS_SEED").unwrap_or(1),
+    );
+    let exchange = Exchange::start("no_kill_loses_a_record");
+    exchange.wait_progress(&exchange.progress());
+    exchange.wait("every link is in use", || {
+        (exchange.received() > 20 * RECORDS_BETWEEN).then_some(())
+    });
+    let before = levels(&exchange.cluster);
+    let began = Instant::now();
+    for kill in 0..kills {
+        kill_one(&exchange, mix(seed << 32 | kill));
+    }
+    let time = began.elapsed();
+    exchange.come_to_rest();
+    let figures = exchange.judge();
+    println!("kills={kills} seed={seed} time={time:?} {figures:?}");
+    verdict::expect_no_panic(&exchange.cluster);
+    expect_levels(&exchange.cluster, &before);
+    exchange.cluster.stop_and_expect_nobody_left();
+}
