@@ -35,7 +35,7 @@ class Scratch:
 
     def directory(self):
         """A new one, for one run."""
-        self.path = self.path or Path(tempfile.mkdtemp(prefix="supervision-"))
+        self.path = self.path or Path(tempfile.mkdtemp(prefix="figures-"))
         return Path(tempfile.mkdtemp(prefix="run-", dir=self.path))
 
     def remove(self):
