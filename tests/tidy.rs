@@ -16,8 +16,11 @@ const LINES_MAX: usize = 500;
 /// The modules of the library from the bottom up, those of one rank side by side. A module may name
 /// others of its own rank and of lower ones.
 const RANKS: [&[&str]; 5] = [
-    &["names", "causes", "data", "topic", "pool", "layout"],
     &[
+        "names", "causes", "data", "topic", "pool", "layout", "fabric",
+    ],
+    &[
+        "framework",
         "supervise",
         "control",
         "controller",

@@ -13,6 +13,7 @@ use cluster::control::Code;
 
 const README: &str = include_str!("../../README.md");
 const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
+const FABRIC: &str = include_str!("../../docs/fabric.md");
 const SIGNALS: &str = include_str!("../src/daemon/signals.rs");
 
 /// The supervisor's own code for a system that fails it; no command ends with it.
@@ -215,11 +216,11 @@ fn the_signals_are_those_the_supervisor_reads() {
 /// Shows: every file and directory that the map names is there.
 #[test]
 fn every_path_of_the_map_exists() {
-    let prose = ARCHITECTURE.replace("```", "");
+    let prose = [ARCHITECTURE, FABRIC].concat().replace("```", "");
     let paths: Vec<&str> = quoted(&prose)
         .into_iter()
         .filter(|word| {
-            ["src/", "supervisor/", "tests/"]
+            ["src/", "supervisor/", "tests/", "docs/"]
                 .iter()
                 .any(|p| word.starts_with(p))
         })
@@ -254,4 +255,5 @@ fn every_limit_of_the_map_is_a_constant_with_that_value() {
 fn the_guides_are_short() {
     assert!(README.lines().count() <= 200);
     assert!(ARCHITECTURE.lines().count() <= 400);
+    assert!(FABRIC.lines().count() <= 200);
 }
