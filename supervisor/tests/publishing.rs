@@ -71,9 +71,15 @@ fn chosen(cluster: &Cluster, tester: &mut Member, pool: &str, keys: &[Value]) ->
     );
     let said = cluster.printed("manager", "hrw=", before + keys.len());
     let said = &said[before..];
+    // A key may have gone to a member of the other type before.
+    let members = if pool == "worker" {
+        "worker-"
+    } else {
+        "proxy-"
+    };
     let gets = |name: &str, key: &Value| {
         let beginning = format!("ping={key} ");
-        !cluster.printed(name, &beginning, 0).is_empty()
+        name.starts_with(members) && !cluster.printed(name, &beginning, 0).is_empty()
     };
     let mut letters = String::new();
     for (key, said) in keys.iter().zip(said) {

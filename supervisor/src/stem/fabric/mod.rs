@@ -41,7 +41,7 @@ const COME_BACK: Duration = Duration::from_secs(2);
 
 /// Bells are rung for changes of the board at most this often: when a thousand nodes are born, each of
 /// them need not wake all others a thousand times.
-const TOLL_EVERY: Duration = Duration::from_millis(50);
+const TOLL_EVERY: Duration = Duration::from_millis(10);
 
 /// What the system refused for the moment is tried again after this long.
 const RETRY: Duration = Duration::from_millis(250);
