@@ -48,6 +48,26 @@ fn a_full_ring_drops_the_newest_and_counts_it() {
     assert!(worker.publish("x", &PAYLOAD), "there is room again");
 }
 
+/// Shows: a writer that waits for room does not wait for the last record of its reader's turn.
+#[test]
+fn a_turn_gives_room_back_before_it_is_over() {
+    let (stem, from, to) = pair(spec());
+    let mut worker = stem.endpoint(from, &[]);
+    let mut manager = stem.endpoint(to, &["x"]);
+    let accepted = (0..100).filter(|_| worker.publish("x", &PAYLOAD)).count();
+    let mut delivered = Vec::new();
+    while delivered.is_empty() {
+        assert!(manager.wait(Some(super::until())).unwrap());
+        manager.drain(accepted, |_, _| {
+            delivered.push(stem.accounts(from, to).delivered);
+        });
+    }
+    let last = delivered.last().copied().unwrap();
+    assert_eq!((delivered.len(), delivered[0]), (accepted, 0));
+    assert!(last > 0, "nothing is given back by turns: {delivered:?}");
+    assert!(worker.publish("x", &PAYLOAD), "there is room again");
+}
+
 #[test]
 fn drops_are_still_known_after_a_larger_ring_took_over() {
     let (stem, from, to) = pair(spec());

@@ -109,10 +109,10 @@ impl Cluster {
 
     fn receive(&mut self, handler: &mut dyn Handler) {
         let mut inbox = self.endpoint.lend_inbox();
-        inbox.drain(self, RECORDS_A_TURN, &mut |cluster: &mut Self, record| {
+        let taken = inbox.drain(self, RECORDS_A_TURN, &mut |cluster: &mut Self, record| {
             cluster.take(record.topic, record.payload, handler);
         });
-        self.endpoint.take_back(inbox);
+        self.endpoint.take_back(inbox, taken);
     }
 
     /// What this node has given to itself, up to now: its handler may give it more.

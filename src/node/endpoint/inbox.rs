@@ -189,6 +189,10 @@ impl Inbox {
                 continue;
             }
             deliver(source, next, &self.buffer, context, handle);
+            // Large records: their writer can go on while the rest of them is handled.
+            if source.owes_much_room() && source.settle() {
+                context.as_mut().ring(source.from);
+            }
         }
         if source.settle() {
             context.as_mut().ring(source.from);

@@ -44,6 +44,8 @@ pub(super) enum Refused {
     NoRing,
     /// There is no room now.
     Full,
+    /// Its reader has not said anew what it wants.
+    Cut,
     /// The ring is spoiled, and closed.
     Spoiled,
 }
@@ -53,13 +55,14 @@ impl Link {
     #[inline]
     pub(super) fn push(&mut self, parts: &[&[u8]]) -> Result<(), Refused> {
         if self.cut {
-            return Err(Refused::Full);
+            return Err(Refused::Cut);
         }
         let Some(open) = &mut self.ring else {
             return Err(Refused::NoRing);
         };
         match open.writer.try_push(parts) {
             Ok(_) => Ok(()),
+            Err(PushError::Full) => Err(Refused::Full),
             Err(error) => Err(self.refused(error)),
         }
     }
@@ -80,6 +83,7 @@ impl Link {
     }
 
     /// Counts a dropped record. False: there is no ring to count it in.
+    #[inline]
     pub(super) fn count(&mut self, reason: DropReason) -> bool {
         let open = self.ring.as_mut();
         open.map(|open| open.writer.count_drop(reason)).is_some()

@@ -233,9 +233,10 @@ impl Endpoint {
         std::mem::take(&mut self.inbox)
     }
 
-    /// Takes back what was lent.
-    pub(in crate::node) fn take_back(&mut self, inbox: Inbox) {
+    /// Takes back what was lent, from which so many records were taken out.
+    pub(in crate::node) fn take_back(&mut self, inbox: Inbox, taken: usize) {
         self.inbox = inbox;
+        self.taken += taken;
     }
 
     /// This node's own entry on the board.

@@ -5,9 +5,9 @@
 
 mod slowly;
 
-use super::link::Link;
+use super::link::{Link, Refused};
 use super::peers::{Change, Peers};
-use super::route::{Reach, Route};
+use super::route::{Reach, Route, Target};
 use super::seating::{HandedRing, Identity};
 use super::stem::Stem;
 use super::subscriptions::Subscriptions;
@@ -16,6 +16,7 @@ use crate::data::message::encode_event;
 use crate::fabric::{Ask, Class, FabricSpec, Slot, Wait};
 use crate::shm::bell::{Ringer, Sleeper};
 use crate::shm::board::{Entry, State};
+use crate::shm::ring::DropReason;
 use crate::topic::TOPIC_BYTES_MAX;
 
 /// Bytes of the buffer that stay for the next event.
@@ -105,7 +106,8 @@ impl Outbox {
             self.receive();
         }
         if !self.route.is_for(topic, &self.peers) {
-            self.route.find(topic, &self.peers, &self.spec);
+            let me = self.identity.role;
+            self.route.find(topic, me, &self.peers, &self.spec);
         }
         let wanted = self.route.targets.len();
         let length = match u16::try_from(topic.len()) {
@@ -118,16 +120,19 @@ impl Outbox {
         let mut taken = 0;
         let mut next = 0;
         // By index, for on the slow way all of `self` is needed.
-        while let Some(to) = self.route.targets.get(next).copied() {
+        while let Some(Target { to, drops_newest }) = self.route.targets.get(next).copied() {
             next += 1;
-            let pushed = self.link(to, class).map(|link| link.push(&parts));
-            let whole = match pushed {
-                Some(Ok(())) => {
+            let Some(link) = self.link(to, class) else {
+                continue;
+            };
+            let whole = match link.push(&parts) {
+                Ok(()) => {
                     self.ring(to);
                     true
                 }
-                Some(Err(refused)) => self.push_slowly(to, class, &parts, refused),
-                None => false,
+                // In line, so that one who never reads costs the others next to nothing.
+                Err(Refused::Full) if drops_newest && link.count(DropReason::Full) => false,
+                Err(refused) => self.push_slowly(to, class, &parts, refused),
             };
             taken += usize::from(whole);
         }

@@ -1,6 +1,8 @@
 //! The last topic published, and where it goes: a stream of records on one topic looks it up once.
 
 use crate::fabric::{Class, FabricSpec, Policy, Slot};
+use crate::layout::spec::Role;
+use crate::shm::board::{Entry, State};
 use crate::topic::LOCAL;
 
 use super::peers::Peers;
@@ -30,7 +32,15 @@ pub(super) struct Route {
     pub(super) class: Class,
     /// What the layout says of such topics; none: what the target's role says.
     pub(super) policy: Option<Policy>,
-    pub(super) targets: Vec<Slot>,
+    pub(super) targets: Vec<Target>,
+}
+
+/// One who wants the topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) to: Slot,
+    /// A record that does not find room in its ring is dropped, and nothing else happens.
+    pub(super) drops_newest: bool,
 }
 
 impl Route {
@@ -52,16 +62,35 @@ impl Route {
 
     /// Looks the topic up.
     #[cold]
-    pub(super) fn find(&mut self, topic: &[u8], peers: &Peers, spec: &FabricSpec) {
+    pub(super) fn find(&mut self, topic: &[u8], me: Role, peers: &Peers, spec: &FabricSpec) {
         topic.clone_into(&mut self.topic);
         self.version = Some(peers.version());
         self.class = class(topic, spec);
         self.policy = policy(topic, spec);
         self.targets.clear();
         if !topic.starts_with(LOCAL) {
-            peers.for_each_subscriber(topic, |slot| self.targets.push(*slot));
+            peers.for_each_subscriber(topic, |to| {
+                let drops_newest = match self.policy {
+                    Some(Policy::DropNewest) => true,
+                    Some(Policy::Disconnect) => false,
+                    Some(Policy::Block(_)) | None => {
+                        !peers.entry(*to).is_some_and(|peer| may_wait_for(me, peer))
+                    }
+                };
+                self.targets.push(Target {
+                    to: *to,
+                    drops_newest,
+                });
+            });
         }
     }
+}
+
+/// Only loggers are waited for, and they wait for nobody: so no circle can form.
+pub(super) fn may_wait_for(me: Role, peer: &Entry) -> bool {
+    me != Role::Logger
+        && peer.role == Role::Logger
+        && !matches!(peer.state, State::Away | State::Left)
 }
 
 fn class(topic: &[u8], spec: &FabricSpec) -> Class {

@@ -289,6 +289,13 @@ impl Source {
         }
     }
 
+    /// Has so much been drained since the last release that its writer may want the room?
+    #[inline]
+    pub(super) fn owes_much_room(&self) -> bool {
+        let ring = self.rings.front();
+        ring.is_some_and(|ring| ring.reader.owes_much_room())
+    }
+
     /// Releases what was handled. Returns whether the writer waits for room and has it now.
     #[inline]
     pub(super) fn settle(&mut self) -> bool {

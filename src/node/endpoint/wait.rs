@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Endpoint;
 use super::sleep::sleep_until;
@@ -18,8 +18,12 @@ const LOOKS_MAX: u32 = 256;
 const PAUSES_MAX: u32 = 32;
 
 /// Looks of a node that had work until now before it sleeps; between two of them others may run. They take
-/// about as long as falling asleep and being woken does, so they cost at most as much as they save.
+/// about as much of the processor as falling asleep and being woken does.
 const LOOKS_BEFORE_SLEEP: u32 = 8;
+
+/// So long a node looks, between whose turns others may run, when it is in the midst of a stream. About the
+/// time from a bell to the first look of the one who was woken: whoever sleeps sooner is always late.
+pub(super) const LINGER: Duration = Duration::from_micros(30);
 
 impl Endpoint {
     /// Waits until there is something to drain, something has changed on the board, or `until`, if there
@@ -28,13 +32,13 @@ impl Endpoint {
     /// # Errors
     /// The system's answer.
     pub fn wait(&mut self, until: Option<Instant>) -> io::Result<bool> {
-        let had_work = self.taken != 0;
+        let taken = self.taken;
         self.let_a_stream_gather();
         if self.has_news() {
             return Ok(true);
         }
         let awake_until = match self.outbox.wait {
-            Wait::Block => return Ok(had_work && self.linger() || self.sleep(until)?),
+            Wait::Block => return Ok(self.linger(taken) || self.sleep(until)?),
             Wait::Busy => until,
             Wait::Spin(time) => {
                 let end = clock::monotonic() + time;
@@ -105,11 +109,25 @@ impl Endpoint {
     }
 
     /// The next record may be on its way, and with less processors than nodes its writer may wait for ours.
-    fn linger(&mut self) -> bool {
-        (0..LOOKS_BEFORE_SLEEP).any(|_| {
+    /// `taken`: so many were taken out since the last wait.
+    fn linger(&mut self, taken: usize) -> bool {
+        let mut look = || {
             std::thread::yield_now();
             self.has_news()
-        })
+        };
+        match taken {
+            0 => false,
+            1 => (0..LOOKS_BEFORE_SLEEP).any(|_| look()),
+            _ => {
+                let end = clock::monotonic() + LINGER;
+                while clock::monotonic() < end {
+                    if look() {
+                        return true;
+                    }
+                }
+                false
+            }
+        }
     }
 
     fn spin(&mut self, until: Option<Instant>) -> bool {

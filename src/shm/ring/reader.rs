@@ -135,6 +135,13 @@ impl Reader {
         self.cursor != self.tail_seen
     }
 
+    /// Has more than a quarter of the ring been drained and not been released?
+    #[inline]
+    #[must_use]
+    pub fn owes_much_room(&self) -> bool {
+        self.cursor - self.head.position > self.memory.capacity() / 4
+    }
+
     /// Gives back the room of this record and of all before it. They count as delivered and will not
     /// be seen again. Nothing happens if it was released before.
     ///

@@ -49,6 +49,21 @@ fn a_full_ring_says_so_until_something_is_released() {
 }
 
 #[test]
+fn more_than_a_quarter_that_is_drained_and_held_is_much_room() {
+    let block = Block::new(64);
+    let (mut writer, mut reader) = (block.writer(), block.reader());
+    for _ in 0..4 {
+        writer.try_push(&[b"12345678"]).unwrap();
+    }
+    reader.drain(&mut Vec::new()).unwrap().unwrap();
+    assert!(!reader.owes_much_room());
+    let second = reader.drain(&mut Vec::new()).unwrap().unwrap();
+    assert!(reader.owes_much_room());
+    reader.release(second);
+    assert!(!reader.owes_much_room());
+}
+
+#[test]
 fn what_is_published_after_a_look_is_seen_by_the_next_one() {
     let block = Block::new(128);
     let (mut writer, mut reader) = (block.writer(), block.reader());

@@ -110,6 +110,10 @@ impl Writer {
         let number = self.accepted();
         let start = self.tail.position;
         if self.filled_with(room) > self.memory.capacity() {
+            // One who never reads is passed at each record: no more than this load then.
+            if self.shared_head() == self.head_seen {
+                return Err(PushError::Full);
+            }
             self.look_at_head()?;
             if self.filled_with(room) > self.memory.capacity() {
                 return Err(PushError::Full);
@@ -134,6 +138,7 @@ impl Writer {
     }
 
     /// Counts a record that was dropped instead of pushed.
+    #[inline]
     pub fn count_drop(&mut self, reason: DropReason) {
         if let Some(count) = self.memory.words().drops().get(reason.index()) {
             // The only writer of this word; a sum that anybody may read at any time.
@@ -208,10 +213,15 @@ impl Writer {
         (self.tail.position.saturating_add(room)).saturating_sub(self.memory.capacity())
     }
 
+    #[inline]
+    fn shared_head(&self) -> u64 {
+        // SYNC C: the reader has copied out what lies before this head. Pairs with `Reader::release`.
+        self.memory.words().head().position(Site::HeadLoad)
+    }
+
     #[cold]
     fn look_at_head(&mut self) -> Result<(), Corrupt> {
-        // SYNC C: the reader has copied out what lies before this head. Pairs with `Reader::release`.
-        let head = self.memory.words().head().position(Site::HeadLoad);
+        let head = self.shared_head();
         if head < self.head_seen {
             return Err(Corrupt("the head moved back"));
         }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::Outbox;
 use crate::fabric::{Ask, Class, Policy, Refusal, Slot, Wait};
-use crate::layout::spec::Role;
 use crate::node::endpoint::link::{Asked, Refused};
 use crate::node::endpoint::record::LENGTH_BYTES;
+use crate::node::endpoint::route::may_wait_for;
 use crate::node::endpoint::sleep::sleep_until;
-use crate::shm::board::{Entry, State};
+use crate::node::endpoint::wait::LINGER;
 use crate::shm::ring::DropReason;
 use crate::sys::clock;
 
@@ -50,6 +50,7 @@ impl Outbox {
             let dropped = match refused {
                 Refused::NoRing => self.obtain_ring(to, class, record_bytes),
                 Refused::Full => self.find_room(to, class, record_bytes),
+                Refused::Cut => Some(DropReason::Disconnected),
                 Refused::Spoiled => Some(DropReason::NoRing),
             };
             if let Some(reason) = dropped {
@@ -143,9 +144,6 @@ impl Outbox {
     /// Waits for room if the layout and the target's role say so. `Some`: why the record is dropped
     /// instead.
     fn find_room(&mut self, to: Slot, class: Class, record_bytes: usize) -> Option<DropReason> {
-        if self.link(to, class).is_some_and(|link| link.cut) {
-            return Some(DropReason::Disconnected);
-        }
         let waits = self.may_wait_for(to);
         match self.route.policy {
             Some(Policy::Block(time)) if waits => self.wait_for_room(to, class, record_bytes, time),
@@ -160,15 +158,16 @@ impl Outbox {
         }
     }
 
-    /// Only loggers are waited for, and they wait for nobody: so no circle can form. As of the last look at
-    /// the board.
+    /// Is the target one of those that are waited for, as of the last look at the board?
     fn may_wait_for(&self, to: Slot) -> bool {
-        self.identity.role != Role::Logger && self.peers.entry(to).is_some_and(works)
+        let peer = self.peers.entry(to);
+        peer.is_some_and(|peer| may_wait_for(self.identity.role, peer))
     }
 
     /// As [`Outbox::may_wait_for`], as of now: nobody else looks at the board while this node waits.
     fn may_still_wait_for(&self, to: Slot) -> bool {
-        self.peers.board().entry(to).as_ref().is_some_and(works)
+        let peer = self.peers.board().entry(to);
+        peer.is_some_and(|peer| may_wait_for(self.identity.role, &peer))
     }
 
     fn wait_for_room(
@@ -210,7 +209,8 @@ impl Outbox {
         }
     }
 
-    /// As long as this node looks before it sleeps, it looks for room, too.
+    /// As long as this node looks for records before it sleeps, it looks for room, too: as in the midst of a
+    /// stream, which it is.
     fn spin_for_room(
         &mut self,
         to: Slot,
@@ -219,7 +219,7 @@ impl Outbox {
         until: Instant,
     ) -> bool {
         let until = match self.wait {
-            Wait::Block => return false,
+            Wait::Block => until.min(clock::monotonic() + LINGER),
             Wait::Spin(time) => until.min(clock::monotonic() + time),
             Wait::Busy => until,
         };
@@ -249,8 +249,4 @@ impl Outbox {
         }
         self.batch = Some(Vec::new());
     }
-}
-
-fn works(peer: &Entry) -> bool {
-    peer.role == Role::Logger && !matches!(peer.state, State::Away | State::Left)
 }
