@@ -5,14 +5,18 @@
 #[path = "endpoint/stem.rs"]
 mod stem;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cluster::data::Timestamp;
 use cluster::data::message::{Event, Metadata};
 use cluster::fabric::{FabricSpec, Slot};
-use cluster::framework::{BackendError, NodeId, RosterError};
+use cluster::framework::{
+    BackendError, FrameworkSpec, NodeId, PROXY_POOL, RosterError, TopicScheme, Topics, WORKER_POOL,
+};
 use cluster::layout::Node;
+use cluster::layout::seats::SeatLayout;
 use cluster::layout::spec::Role;
 use cluster::names::{InstanceName, NodeName};
 use cluster::node::Cluster;
@@ -26,6 +30,10 @@ use stem::HandStem;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn layout(nodes: &[(&str, Role)]) -> String {
+    layout_of(nodes, FrameworkSpec::default())
+}
+
+fn layout_of(nodes: &[(&str, Role)], framework: FrameworkSpec) -> String {
     let nodes: BTreeMap<NodeName, Node> = nodes
         .iter()
         .map(|(name, node_type)| {
@@ -43,7 +51,11 @@ fn layout(nodes: &[(&str, Role)]) -> String {
             (NodeName::parse(name).unwrap(), node)
         })
         .collect();
-    serde_json::to_string(&nodes).unwrap()
+    let layout = SeatLayout {
+        nodes: Cow::Owned(nodes),
+        framework: Cow::Owned(framework),
+    };
+    String::from_utf8(layout.to_json().unwrap()).unwrap()
 }
 
 /// A stem with a manager and a worker.
@@ -154,6 +166,62 @@ fn a_handler_is_told_what_is_so() {
         &mut Diary::default(),
         "up manager active=0 known=true",
     );
+}
+
+/// Shows: topics, pools and who writes logs are what the layout says, unless the program says otherwise;
+/// then pools without a topic of their own follow its topics. Nothing of it can be said too late.
+#[test]
+fn a_program_can_say_otherwise_than_its_layout() {
+    let (stem, manager, worker) = pair();
+    let mut agreed = FrameworkSpec::of(Topics {
+        worker: "site/worker".to_owned(),
+        ..Topics::of(TopicScheme::Dot)
+    });
+    agreed.pools.get_mut(PROXY_POOL).unwrap().max_nodes = Some(3);
+    agreed.manager_is_logger = Some(false);
+    let nodes = [("manager", Role::Manager), ("worker-1", Role::Worker)];
+    stem.lay_out(&layout_of(&nodes, agreed.clone()));
+
+    let mut boss = sit(&stem, manager);
+    boss.init().unwrap();
+    assert_eq!(*boss.membership().spec(), agreed);
+    assert_eq!(boss.node_topic("worker-1"), "zeek.cluster.node.worker-1.");
+    assert!(!boss.membership().writes_logs());
+    let mut first = sit(&stem, worker);
+    first.init().unwrap();
+    let mut diary = Diary::default();
+    until_last(&mut boss, &mut diary, "up worker-1 active=1 known=true");
+    let event = Event::new("by type", Vec::new());
+    boss.publish("site/worker", &event).unwrap();
+    until_last(&mut first, &mut Diary::default(), "by type");
+
+    drop(first);
+    stem.set_state(worker, State::Down);
+    let mut other = sit(&stem, worker);
+    let topics = Topics {
+        node_prefix: "own/".to_owned(),
+        ..Topics::default()
+    };
+    other.use_topics(topics.clone()).unwrap();
+    other.manager_is_logger(true).unwrap();
+    other.init().unwrap();
+    let spec = other.membership().spec();
+    assert_eq!(spec.topics, topics);
+    assert_eq!(spec.manager_is_logger, Some(true));
+    let proxy = &spec.pools[PROXY_POOL];
+    assert_eq!(proxy.topic, "zeek/cluster/pool/proxy");
+    assert_eq!(proxy.max_nodes, Some(3));
+    assert!(other.use_topics(topics).is_err());
+    // Its own word holds: whoever keeps to the layout does not reach it, who says the same does.
+    diary.lines.clear();
+    until_last(&mut boss, &mut diary, "up worker-1 active=1 known=true");
+    boss.publish("site/worker", &event).unwrap();
+    boss.publish("own/worker-1/", &Event::new("by name", Vec::new()))
+        .unwrap();
+    let mut heard = Diary::default();
+    until_last(&mut other, &mut heard, "by name");
+    assert!(!heard.lines.contains(&"by type".to_owned()));
+    assert!(other.pools().get(WORKER_POOL).is_some());
 }
 
 /// Shows: a node that its layout does not name ends with a word that says so, and one that is told of

@@ -14,7 +14,7 @@ use crate::layout::spec::Role;
 use crate::names::{Incarnation, NodeName};
 
 /// The version of this vocabulary. Programs linked with another one are refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The largest packet of a seat socket, in bytes.
 pub const PACKET_BYTES_MAX: usize = 64 * 1024;
@@ -181,7 +181,7 @@ pub enum Answer {
     /// The board, for somebody who looks. Descriptors: board, read-only.
     Board,
     /// The cluster's layout: behind the welcome, and again when it changes. Descriptors: a sealed memory
-    /// file, which holds the nodes by name as JSON.
+    /// file, which holds a [`SeatLayout`](crate::layout::seats::SeatLayout).
     Layout,
     /// A ring. Descriptors: its memory, memory of the other side's bell, the other side's bell. To
     /// somebody who looks: its memory only, read-only.

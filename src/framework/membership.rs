@@ -9,11 +9,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{ClusterEvent, LOGGER_POOL, MembershipError, NodeId, Roster, Topics};
+use super::{ClusterEvent, FrameworkSpec, LOGGER_POOL, MembershipError, NodeId, Roster, Topics};
 use crate::layout::Node;
 use crate::layout::spec::Role;
 use crate::names::NodeName;
-use crate::pool::{self, PoolError, PoolSpec, Pools};
+use crate::pool::{self, PoolError, Pools};
 
 /// The key of the round robin among loggers; one cursor for all streams.
 const RR_LOG_KEY: &[u8] = b"Cluster::rr_log_topic";
@@ -22,9 +22,7 @@ const RR_LOG_KEY: &[u8] = b"Cluster::rr_log_topic";
 #[derive(Clone, Debug)]
 pub struct Membership {
     roster: Roster,
-    topics: Topics,
-    specs: BTreeMap<String, PoolSpec>,
-    manager_is_logger: Option<bool>,
+    spec: FrameworkSpec,
     own_id: NodeId,
     /// Who is connected, and as which process.
     ids: BTreeMap<NodeName, NodeId>,
@@ -34,30 +32,19 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// A node that knows nobody yet. `own_id`: the process that it is; `manager_is_logger`: the option of
-    /// that name, `None`: as [`Roster::manager_is_logger`] says.
+    /// A node that knows nobody yet. `own_id`: the process that it is.
     ///
     /// # Errors
     /// [`PoolError`] if the layout cannot give what the pools want. A node in no cluster has no pools.
-    pub fn new(
-        roster: Roster,
-        own_id: NodeId,
-        topics: Topics,
-        specs: BTreeMap<String, PoolSpec>,
-        manager_is_logger: Option<bool>,
-    ) -> Result<Self, PoolError> {
-        let mut membership = Self {
+    pub fn new(roster: Roster, own_id: NodeId, spec: FrameworkSpec) -> Result<Self, PoolError> {
+        Ok(Self {
+            pools: populate(&roster, &spec)?,
             roster,
-            topics,
-            specs,
-            manager_is_logger,
+            spec,
             own_id,
             ids: BTreeMap::new(),
             names: BTreeMap::new(),
-            pools: Pools::default(),
-        };
-        membership.pools = membership.populate(&membership.roster)?;
-        Ok(membership)
+        })
     }
 
     /// `Cluster::hello`: a process says that it is the node `name`, and can be published to.
@@ -113,48 +100,29 @@ impl Membership {
         ]
     }
 
-    /// The layout has other nodes from now on. Who is connected and still in it stays up; who is not in it
-    /// any more goes down. The round robin begins anew.
+    /// The layout has other nodes, or they agree on something else, from now on. Who is connected and still
+    /// in it stays up; who is not in it any more goes down. The round robin begins anew.
     ///
     /// # Errors
     /// [`PoolError`] as in [`Membership::new`]; nothing has changed then.
     pub fn relayout(
         &mut self,
         nodes: BTreeMap<NodeName, Node>,
+        spec: FrameworkSpec,
     ) -> Result<Vec<ClusterEvent>, PoolError> {
         let roster = Roster::new(self.roster.local().cloned(), nodes);
-        let pools = self.populate(&roster)?;
+        let pools = populate(&roster, &spec)?;
         let connected = self.ids.iter();
         let lost: Vec<NodeId> = connected
             .filter(|(name, _)| roster.node(name).is_none())
             .map(|(_, id)| id.clone())
             .collect();
         let events = lost.iter().flat_map(|id| self.left(id)).collect();
-        self.roster = roster;
-        self.pools = pools;
+        (self.roster, self.spec, self.pools) = (roster, spec, pools);
         for name in self.ids.keys() {
             self.pools.node_up(name);
         }
         Ok(events)
-    }
-
-    fn populate(&self, roster: &Roster) -> Result<Pools, PoolError> {
-        let Some(local) = roster.local() else {
-            return Ok(Pools::default());
-        };
-        let nodes = pool::Nodes {
-            nodes: roster.nodes(),
-            local,
-            manager_is_logger: self.manager_is_logger_in(roster),
-        };
-        pool::populate(&self.specs, nodes, |name| {
-            self.topics.node_topic(name.as_str())
-        })
-    }
-
-    fn manager_is_logger_in(&self, roster: &Roster) -> bool {
-        self.manager_is_logger
-            .unwrap_or_else(|| roster.manager_is_logger())
     }
 
     /// The layout, as this node sees it.
@@ -166,7 +134,13 @@ impl Membership {
     /// The topics in force.
     #[must_use]
     pub fn topics(&self) -> &Topics {
-        &self.topics
+        &self.spec.topics
+    }
+
+    /// What all nodes agree on, as this node sees it.
+    #[must_use]
+    pub fn spec(&self) -> &FrameworkSpec {
+        &self.spec
     }
 
     /// The pools, up to date.
@@ -217,7 +191,7 @@ impl Membership {
     pub fn writes_logs(&self) -> bool {
         match self.roster.local_node_type() {
             Role::Logger => true,
-            Role::Manager => self.manager_is_logger_in(&self.roster),
+            Role::Manager => self.spec.is_manager_logger(self.roster.nodes()),
             Role::None | Role::Control | Role::Proxy | Role::Worker | Role::Controller => false,
         }
     }
@@ -226,8 +200,21 @@ impl Membership {
     /// stream's default topic.
     pub fn rr_log_topic(&mut self, stream: &str) -> String {
         let logger = self.pools.rr_topic(LOGGER_POOL, RR_LOG_KEY);
-        logger.map_or_else(|| self.topics.default_log_topic(stream), str::to_owned)
+        logger.map_or_else(|| self.spec.topics.default_log_topic(stream), str::to_owned)
     }
+}
+
+fn populate(roster: &Roster, spec: &FrameworkSpec) -> Result<Pools, PoolError> {
+    let Some(local) = roster.local() else {
+        return Ok(Pools::default());
+    };
+    let nodes = pool::Nodes {
+        nodes: roster.nodes(),
+        manager_is_logger: spec.is_manager_logger(roster.nodes()),
+    };
+    pool::populate(&spec.pools, nodes, local, |name| {
+        spec.topics.node_topic(name.as_str())
+    })
 }
 
 fn error(error: MembershipError) -> Vec<ClusterEvent> {

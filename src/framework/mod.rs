@@ -1,6 +1,7 @@
 //! The cluster framework's core: who is who, what a node subscribes, who is there; Zeek's `Cluster`.
 //!
 //! * [`Roster`]: the layout as one node sees it
+//! * [`FrameworkSpec`]: what all nodes have to agree on: topics, pools, who writes logs
 //! * [`Topics`]: what topics are called, in either naming scheme
 //! * [`local_subscriptions`]: which of them a node wants
 //! * [`Membership`]: from greetings and losses to `node_up` and `node_down`, pools kept up to date
@@ -18,7 +19,6 @@ mod roster;
 mod started;
 mod subscriptions;
 mod tags;
-mod topics;
 
 #[cfg(test)]
 pub(crate) mod sample;
@@ -31,7 +31,8 @@ pub use roster::{Roster, RosterError};
 pub use started::{Connecting, FullyConnected, Starting};
 pub use subscriptions::local_subscriptions;
 pub use tags::{BackendTag, EventSerializerTag, LogSerializerTag, UnknownTag, Visibility};
-pub use topics::{
-    CLUSTER_STARTED, CONTROL, LOGGER_POOL, PROXY_POOL, SUPERVISOR, TABLE_PREFIX, TopicScheme,
-    Topics, WORKER_POOL,
+
+pub use crate::layout::seats::FrameworkSpec;
+pub use crate::topic::scheme::{
+    CONTROL, LOGGER_POOL, PROXY_POOL, SUPERVISOR, TABLE_PREFIX, TopicScheme, Topics, WORKER_POOL,
 };

@@ -114,12 +114,6 @@ impl Roster {
         self.nodes_with_type(node_type).count()
     }
 
-    /// Whether the manager writes the logs when the layout does not say: it does where there is no logger.
-    #[must_use]
-    pub fn manager_is_logger(&self) -> bool {
-        self.get_node_count(Role::Logger) == 0
-    }
-
     /// Whom this node dials where nodes are peers of one another, in this order. A manager that is not in
     /// the layout is left out.
     #[must_use]
@@ -182,7 +176,6 @@ mod tests {
         assert_eq!(roster.get_node_count(Role::Worker), 3);
         assert_eq!(roster.get_node_count(Role::Control), 0);
         assert_eq!(roster.local_node_metrics_port(), Some(9911));
-        assert!(!roster.manager_is_logger());
     }
 
     #[test]

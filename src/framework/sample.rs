@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::{Membership, NodeId, Roster, Topics};
+use super::{FrameworkSpec, Membership, NodeId, Roster};
 use crate::layout::Node;
 use crate::layout::spec::Role;
 use crate::names::{InstanceName, NodeName};
@@ -52,7 +52,5 @@ pub(crate) fn roster(local: &str) -> Roster {
 }
 
 pub(crate) fn membership(local: &str) -> Membership {
-    let topics = Topics::default();
-    let specs = topics.pool_specs();
-    Membership::new(roster(local), id("own"), topics, specs, None).unwrap()
+    Membership::new(roster(local), id("own"), FrameworkSpec::default()).unwrap()
 }

@@ -31,7 +31,7 @@ pub fn local_subscriptions(membership: &Membership, backend: BackendTag) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::super::sample::{id, membership, name, node, nodes};
-    use super::super::{Roster, TopicScheme, Topics};
+    use super::super::{FrameworkSpec, Roster, TopicScheme, Topics};
     use super::*;
 
     #[test]
@@ -65,12 +65,11 @@ mod tests {
     #[test]
     fn a_manager_that_writes_logs_wants_them_where_they_have_topics() {
         let wanted = |scheme, backend| {
-            let topics = Topics::of(scheme);
+            let spec = FrameworkSpec::of(Topics::of(scheme));
             let mut nodes = nodes();
             nodes.remove("logger-1");
             let roster = Roster::new(Some(name("manager")), nodes);
-            let specs = topics.pool_specs();
-            let membership = Membership::new(roster, id("own"), topics, specs, None).unwrap();
+            let membership = Membership::new(roster, id("own"), spec).unwrap();
             local_subscriptions(&membership, backend)
         };
         let broker = wanted(TopicScheme::Slash, BackendTag::Broker);
@@ -87,9 +86,7 @@ mod tests {
         nodes.insert(name("control"), node(Role::Control));
         let wanted = |local: Option<&str>| {
             let roster = Roster::new(local.map(name), nodes.clone());
-            let topics = Topics::default();
-            let specs = topics.pool_specs();
-            let membership = Membership::new(roster, id("own"), topics, specs, None).unwrap();
+            let membership = Membership::new(roster, id("own"), FrameworkSpec::default()).unwrap();
             local_subscriptions(&membership, BackendTag::Broker)
         };
         assert_eq!(

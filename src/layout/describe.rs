@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::finding::Finding;
 use super::links::{LINKS_LISTED_MAX, Needs, links};
 use super::spec::{ChildSpec, Program, Role};
-use super::{Defaults, Layout, details, fabric};
+use super::{Defaults, Layout, details, fabric, framework};
 use crate::names::{InstanceName, NodeName};
 
 /// So many children that are alike are listed one by one; more share a line.
@@ -257,6 +257,12 @@ fn write_settings(layout: &Layout, out: &mut String) -> fmt::Result {
     {
         writeln!(out, "  {key:<20}  {value}")?;
     }
+    if !layout.nodes.is_empty() {
+        writeln!(out, "\nwhat all nodes agree on")?;
+        for (key, value) in framework::words(&settings.framework, &layout.nodes) {
+            writeln!(out, "  {key:<20}  {value}")?;
+        }
+    }
     let Defaults { life, watchdog, .. } = &layout.defaults;
     let watchdog = watchdog.map_or_else(|| "off".to_owned(), details::patience);
     writeln!(out, "\ndefaults, for nodes that say nothing else")?;
@@ -351,6 +357,10 @@ mod tests {
             "  restart.policy        always",
             "  restart.give_up       10 within 1m",
             "  watchdog              off",
+            "\nwhat all nodes agree on\n  topics.scheme         slash\n",
+            "  topics.worker         zeek/cluster/worker\n",
+            "  pools.proxy           zeek/cluster/pool/proxy, of type proxy\n",
+            "  manager_is_logger     no\n",
             "not acted on: retry_interval",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
@@ -365,6 +375,8 @@ mod tests {
         assert_eq!(json["stages"][0]["children"][0]["name"], "controller-alpha");
         assert_eq!(json["needs"]["rings"], 20);
         assert_eq!(json["links"][0]["count"], 1);
+        let agreed = &json["settings"]["framework"];
+        assert_eq!(agreed["pools"]["proxy"]["topic"], "zeek/cluster/pool/proxy");
         assert_eq!(json["defaults"]["life"]["floor_ms"], 250);
         assert!(!json.to_string().contains("secret"));
     }

@@ -10,8 +10,6 @@ pub(super) const OWN_NAME: &str = "each node knows its own name; the supervisor 
 pub(super) const SCRIPTS: &str = "this build runs no scripts";
 pub(super) const SOCKETS: &str = "this build serves no WebSocket";
 pub(super) const HOSTS: &str = "nothing crosses to another host in this build";
-pub(super) const PROGRAM: &str =
-    "a program says it itself: `Cluster::use_topics`, `register_pool`, `manager_is_logger`";
 pub(super) const LOGGING: &str = "this build writes no logs of events";
 pub(super) const TRANSPORT: &str = "nodes of one host meet in rings of shared memory only";
 pub(super) const STORES: &str = "this build has no stores";

@@ -13,6 +13,7 @@ pub mod describe;
 pub mod diff;
 pub mod finding;
 pub mod host;
+pub mod seats;
 pub mod signals;
 pub mod spec;
 
@@ -23,6 +24,7 @@ mod controller;
 mod details;
 mod entries;
 mod fabric;
+mod framework;
 mod instances;
 mod later;
 mod links;
@@ -64,6 +66,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fabric::FabricSpec;
 use crate::names::{InstanceName, NodeName};
+use seats::FrameworkSpec;
 use spec::{ChildSpec, LifePolicy, Role, StageSpec, Watchdog};
 
 /// A layout that was understood.
@@ -143,6 +146,8 @@ pub struct Settings {
     pub socket_group: Option<u32>,
     /// How nodes of this host send to one another.
     pub fabric: FabricSpec,
+    /// What all nodes of the cluster agree on.
+    pub framework: FrameworkSpec,
 }
 
 impl Default for Settings {
@@ -156,6 +161,7 @@ impl Default for Settings {
             crash_keep: 10,
             socket_group: None,
             fabric: FabricSpec::default(),
+            framework: FrameworkSpec::default(),
         }
     }
 }

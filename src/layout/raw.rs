@@ -66,6 +66,15 @@ shape! {
         controller: RawController,
         watchdog: Option<OrOff<RawWatchdog>>,
         fabric: RawFabric,
+        topics: RawTopics,
+        logger_topic: Option<String>,
+        manager_topic: Option<String>,
+        proxy_topic: Option<String>,
+        worker_topic: Option<String>,
+        node_topic_prefix: Option<String>,
+        nodeid_topic_prefix: Option<String>,
+        pools: BTreeMap<String, RawPool>,
+        manager_is_logger: Option<bool>,
         socket_group: Option<Word>,
         nodes: Anything,
     }
@@ -81,10 +90,6 @@ shape! {
             default_store_dir,
         }
         LOGGING { logging, enable_round_robin_logging }
-        PROGRAM {
-            manager_is_logger, topics, logger_topic, manager_topic, proxy_topic, worker_topic,
-            node_topic_prefix, nodeid_topic_prefix, pools,
-        }
         HOSTS { broker, zeromq, backend, retry_interval }
         TRANSPORT { transport }
         METRICS { telemetry, metrics_port, metrics_address }
@@ -163,6 +168,30 @@ shape! {
     }
     later {
         TRANSPORT { transport }
+    }
+}
+
+shape! {
+    RawTopics {
+        scheme: Option<RawScheme>,
+        logger: Option<String>,
+        manager: Option<String>,
+        proxy: Option<String>,
+        worker: Option<String>,
+        node_prefix: Option<String>,
+        nodeid_prefix: Option<String>,
+        log_prefix: Option<String>,
+        started: Option<String>,
+    }
+}
+
+shape! {
+    /// An entry of `pools`.
+    RawPool {
+        topic: Option<String>,
+        node_type: Option<RawRole>,
+        max_nodes: Option<usize>,
+        exclusive: bool,
     }
 }
 
@@ -286,6 +315,13 @@ pub(super) enum RawWait {
     Block,
     Spin(Period),
     Busy,
+}
+
+/// `topics.scheme`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum RawScheme {
+    Slash,
+    Dot,
 }
 
 /// An entry of `fabric.policies`.

@@ -14,7 +14,9 @@ use super::raw::RawLayout;
 use super::report::Report;
 use super::spec::ChildSpec;
 use super::stages::Stages;
-use super::{Defaults, Layout, Settings, clashes, controller, fabric, later, members, topology};
+use super::{
+    Defaults, Layout, Settings, clashes, controller, fabric, framework, later, members, topology,
+};
 
 /// What the command line says on top of the layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,7 +81,7 @@ fn understand(
         &mut ctx.report,
     );
     ctx.take_defaults(raw);
-    let settings = settings(raw, ctx);
+    let mut settings = settings(raw, ctx);
     let wanted = overrides.instance.as_deref();
     let instances = instances::read(&raw.instances, wanted, ctx.host, &mut ctx.report);
     let stages = Stages::read(&raw.stages, &mut ctx.report);
@@ -90,6 +92,7 @@ fn understand(
             .error(&["nodes"], "the layout has no nodes", hint);
     }
     let nodes = topology::build(&entries, ctx);
+    settings.framework = framework::read(raw, &nodes, ctx);
     clashes::ports(&entries, ctx);
     let children = children(raw, &entries, &instances, ctx);
     let instance = instances.here?;
@@ -163,6 +166,7 @@ fn settings(raw: &RawLayout, ctx: &mut Context<'_>) -> Settings {
             .as_ref()
             .and_then(|group| socket_group(&group.0, ctx)),
         fabric: fabric::read(&raw.fabric, ctx),
+        framework: defaults.framework,
     };
     if !(LINE_BYTES_MIN..=LINE_BYTES_MAX).contains(&settings.output_line_bytes_max) {
         let hint = "write a size from 256B to 1MiB";

@@ -153,7 +153,7 @@ fn several_instances_have_to_be_told_apart() {
 
 #[test]
 fn nothing_that_is_not_acted_on_passes_in_silence() {
-    let text = "(websocket: (listen_addr: \"::1\", listen_port: 9, tls_options: (cert_file: \"c\")), stores: (default_backend: Memory), topics: {}, broker: (port: 1),\nnodes: {\"w\": (node_type: Worker, interface: \"eth0\", scripts: [\"a.lua\"], metrics_port: 1)}, controller: (port: 2150))";
+    let text = "(websocket: (listen_addr: \"::1\", listen_port: 9, tls_options: (cert_file: \"c\")), stores: (default_backend: Memory), transport: Rings, broker: (port: 1),\nnodes: {\"w\": (node_type: Worker, interface: \"eth0\", scripts: [\"a.lua\"], metrics_port: 1)}, controller: (port: 2150))";
     let machine = Machine {
         variables: vec![
             ("ZEEK_CONTROLLER_NAME", "boss"),
@@ -169,7 +169,7 @@ fn nothing_that_is_not_acted_on_passes_in_silence() {
         [
             "websocket",
             "stores",
-            "topics",
+            "transport",
             "broker",
             "interface",
             "scripts",

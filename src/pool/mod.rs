@@ -15,7 +15,7 @@ mod rendezvous;
 
 pub use key::{Field, HashKey, KeyError, KeyType, Protocol};
 pub use members::{CURSORS_MAX, Pool, PoolNode};
-pub use populate::{Nodes, PoolError, Pools, populate};
+pub use populate::{Nodes, PoolError, Pools, check, populate};
 pub use rendezvous::{choose, fnv1a32, weight};
 
 use serde::{Deserialize, Serialize};

@@ -48,8 +48,6 @@ pub enum PoolError {
 pub struct Nodes<'a> {
     /// The layout's nodes.
     pub nodes: &'a BTreeMap<NodeName, Node>,
-    /// This node.
-    pub local: &'a NodeName,
     /// Whether the manager writes logs, and so is the last member of the loggers' pools.
     pub manager_is_logger: bool,
 }
@@ -102,19 +100,21 @@ struct Eligible<'a> {
     next: usize,
 }
 
-/// Makes the pools. `node_topic` gives the topic of a node. Everybody but this node is down at first.
+/// Makes the pools as the node `local` sees them: everybody else is down at first. `node_topic` gives the
+/// topic of a node.
 ///
 /// Pools choose in the order of their topics, the exclusive ones first.
 ///
 /// # Errors
-/// [`PoolError`] if the layout cannot give what the pools want.
+/// As [`check`].
 pub fn populate(
     specs: &BTreeMap<String, PoolSpec>,
     nodes: Nodes<'_>,
+    local: &NodeName,
     node_topic: impl Fn(&NodeName) -> String,
 ) -> Result<Pools, PoolError> {
+    check(specs, nodes)?;
     let mut eligible = eligible(nodes);
-    check(specs, &eligible)?;
     let mut order: Vec<(&String, &PoolSpec)> = specs.iter().collect();
     order.sort_by_key(|(_, spec)| (!spec.exclusive, &spec.topic));
     let mut pools = BTreeMap::new();
@@ -125,7 +125,7 @@ pub fn populate(
             .map(|of_type| of_type.take(spec))
             .unwrap_or_default()
         {
-            pool.add(member, node_topic(member), member == nodes.local);
+            pool.add(member, node_topic(member), member == local);
         }
         pools.insert(name.clone(), pool);
     }
@@ -167,7 +167,12 @@ fn eligible(nodes: Nodes<'_>) -> [Eligible<'_>; 3] {
     })
 }
 
-fn check(specs: &BTreeMap<String, PoolSpec>, eligible: &[Eligible<'_>]) -> Result<(), PoolError> {
+/// Can there be such pools?
+///
+/// # Errors
+/// [`PoolError`] if the layout cannot give what the pools want.
+pub fn check(specs: &BTreeMap<String, PoolSpec>, nodes: Nodes<'_>) -> Result<(), PoolError> {
+    let eligible = eligible(nodes);
     for (pool, spec) in specs {
         let (pool, node_type) = (pool.clone(), spec.node_type);
         if eligible.iter().all(|e| e.node_type != node_type) {
@@ -179,7 +184,7 @@ fn check(specs: &BTreeMap<String, PoolSpec>, eligible: &[Eligible<'_>]) -> Resul
     }
     for Eligible {
         node_type, names, ..
-    } in eligible
+    } in &eligible
     {
         let of_type = specs.values().filter(|spec| spec.node_type == *node_type);
         let exclusive = of_type.filter(|spec| spec.exclusive);
@@ -245,10 +250,10 @@ mod tests {
         let specs = specs.iter().map(|s| (s.topic.clone(), s.clone())).collect();
         let nodes = Nodes {
             nodes: &nodes(&names),
-            local: &NodeName::parse("proxy-1").unwrap(),
             manager_is_logger: true,
         };
-        populate(&specs, nodes, |name| format!("node/{name}/"))
+        let local = NodeName::parse("proxy-1").unwrap();
+        populate(&specs, nodes, &local, |name| format!("node/{name}/"))
     }
 
     fn members(pools: &Pools, pool: &str) -> Vec<String> {

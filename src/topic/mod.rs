@@ -7,6 +7,7 @@
 //! Pure: no I/O, no clock, no dice.
 
 mod filter;
+pub(crate) mod scheme;
 mod tree;
 
 pub use filter::{Filter, FilterError};

@@ -15,6 +15,7 @@ use cluster::node::Cluster as Member;
 use cluster::node::cluster::{ClusterError, Handler};
 use common::{Cluster, PATIENCE, Start, processes, wait_for};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 const NODES: [&str; 8] = [
     "logger-1", "logger-2", "manager", "proxy", "worker-1", "worker-2", "worker-3", "worker-4",
@@ -237,6 +238,54 @@ fn a_second_process_of_a_name_is_refused_and_the_cluster_goes_on() {
     kill(&cluster, "worker-1", Signal::SIGKILL);
     for node in NODES {
         assert_eq!(cluster.life(node).count("membership_error"), 0);
+    }
+    cluster.stop_and_expect_nobody_left();
+}
+
+/// What a node wants, as everybody can see.
+fn filter_of(cluster: &Cluster, name: &str) -> Vec<String> {
+    let peers: Value = serde_json::from_str(&cluster.ok(&["peers", "--json"])).unwrap();
+    let mut all = peers["peers"].as_array().unwrap().iter();
+    let peer = all.find(|peer| peer["name"] == name).unwrap();
+    serde_json::from_value(peer["filter"].clone()).unwrap()
+}
+
+/// Shows: built-in roles call topics as the layout does, and come to "cluster started" by them; another
+/// layout's names hold without a restart.
+#[test]
+fn topics_are_called_as_the_layout_says() {
+    let named = |topics: &str| site().replacen("nodes: {", &format!("{topics}, nodes: {{"), 1);
+    let layout = named(
+        r#"topics: (scheme: Dot, started: "site/started"), worker_topic: "site/worker",
+        pools: {"half": (node_type: Worker, max_nodes: 2, topic: "site/half")}"#,
+    );
+    let cluster = Start::with(&layout).start_ready();
+    cluster.wait_views(&NODES);
+    cluster.wait_said(&NODES, "cluster_started");
+    let has = |node: &str, topic: &str| filter_of(&cluster, node).contains(&topic.to_owned());
+    for (node, topic) in [
+        ("worker-1", "site/worker"),
+        ("worker-1", "zeek.cluster.node.worker-1."),
+        ("worker-1", "zeek.cluster.pool.worker"),
+        ("worker-2", "site/half"),
+        ("manager", "zeek.cluster.manager"),
+        ("logger-2", "site/started"),
+    ] {
+        assert!(has(node, topic), "{node}: {:?}", filter_of(&cluster, node));
+    }
+    assert!(!has("worker-3", "site/half"));
+
+    cluster.write_layout(&named(r#"topics: (proxy: "site/proxies")"#));
+    cluster.signal(Signal::SIGHUP);
+    for (node, topic) in [
+        ("worker-1", "zeek/cluster/worker"),
+        ("proxy", "site/proxies"),
+    ] {
+        wait_for(topic, PATIENCE, || has(node, topic).then_some(()));
+    }
+    assert!(!has("worker-1", "site/worker") && !has("worker-2", "site/half"));
+    for node in NODES {
+        assert_eq!(cluster.lives(node).len(), 1, "{node}");
     }
     cluster.stop_and_expect_nobody_left();
 }

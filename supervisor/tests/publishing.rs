@@ -24,10 +24,15 @@ const NODES: [&str; 5] = ["manager", "proxy-1", "proxy-2", "worker-1", "worker-2
 /// A manager, two proxies and two workers that do what the test says, and a worker whose name goes on
 /// where another one's ends.
 fn start(test: &str, pools: &str) -> (Cluster, Member) {
+    start_with("", test, pools)
+}
+
+/// The same in a layout that says this first.
+fn start_with(head: &str, test: &str, pools: &str) -> (Cluster, Member) {
     let entry = |role| node(role, test, pools);
     let (proxy, worker) = (entry("Proxy"), entry("Worker"));
     let layout = layouts::layout(
-        "restart: (floor: \"10ms\", give_up: \"off\")",
+        &format!("{head}restart: (floor: \"10ms\", give_up: \"off\")"),
         &[
             ("manager", &entry("Manager")),
             ("proxy-1", &proxy),
@@ -148,6 +153,33 @@ fn an_exclusive_pool_keeps_its_node_to_itself() {
         chosen(&cluster, &mut tester, "custom", &texts(10..16)),
         "222222"
     );
+    cluster.stop_and_expect_nobody_left();
+}
+
+/// Shows: what the layout says of pools and topics holds in programs that say nothing of them.
+#[test]
+fn pools_and_topics_are_those_of_the_layout() {
+    if am_i_a_node() {
+        return;
+    }
+    let head = r#"topics: (scheme: Dot),
+        pools: {"proxy": (max_nodes: 1, exclusive: true), "custom": (node_type: Proxy)}, "#;
+    let test = "pools_and_topics_are_those_of_the_layout";
+    let (cluster, mut tester) = start_with(head, test, "plain");
+    assert_eq!(
+        chosen(&cluster, &mut tester, "proxy", &texts(0..6)),
+        "111111"
+    );
+    assert_eq!(
+        chosen(&cluster, &mut tester, "custom", &texts(10..16)),
+        "222222"
+    );
+    for ping in cluster.printed("proxy-1", "ping=", 6) {
+        assert!(
+            ping.contains(" topic=zeek.cluster.node.proxy-1. "),
+            "{ping}"
+        );
+    }
     cluster.stop_and_expect_nobody_left();
 }
 

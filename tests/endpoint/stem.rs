@@ -143,7 +143,7 @@ impl HandStem {
         endpoint
     }
 
-    /// Whoever sits down from now on is told of this layout: names and node types.
+    /// Whoever sits down from now on is told of this layout.
     pub(crate) fn lay_out(&self, json: &str) {
         let sealed = cluster::sys::memory::seal("layout", json.as_bytes()).unwrap();
         self.lock().layout = Some(sealed);

@@ -1,8 +1,8 @@
 //! Greetings and losses in order, out of order, and at random.
 
 use super::*;
-use crate::framework::WORKER_POOL;
 use crate::framework::sample::{id, membership, name, node, nodes};
+use crate::framework::{TopicScheme, WORKER_POOL};
 use crate::pool::HashKey;
 use proptest::prelude::*;
 
@@ -151,7 +151,7 @@ fn another_layout_keeps_who_stays_and_takes_down_who_is_gone() {
     let mut nodes = nodes();
     nodes.remove(&name("worker-2"));
     nodes.insert(name("worker-3"), node(Role::Worker));
-    let events = manager.relayout(nodes).unwrap();
+    let events = manager.relayout(nodes, FrameworkSpec::default()).unwrap();
     assert_eq!(short(events), ["down worker-2 b"]);
     let pool = manager.pools().get(WORKER_POOL).unwrap();
     let alive = pool.members().iter().filter(|member| member.alive);
@@ -164,16 +164,29 @@ fn another_layout_keeps_who_stays_and_takes_down_who_is_gone() {
 }
 
 #[test]
+fn what_all_agree_on_can_change_while_nodes_are_up() {
+    let mut manager = membership("manager");
+    let _ = manager.hello("worker-1", &id("a"));
+    let mut spec = FrameworkSpec::of(Topics::of(TopicScheme::Dot));
+    spec.manager_is_logger = Some(true);
+    let events = manager.relayout(nodes(), spec).unwrap();
+    assert_eq!(short(events), [] as [&str; 0]);
+    assert!(manager.writes_logs());
+    let topic = manager.pools_mut().rr_topic(WORKER_POOL, b"");
+    assert_eq!(topic, Some("zeek.cluster.node.worker-1."));
+    let mut spec = FrameworkSpec::default();
+    spec.pools.get_mut(WORKER_POOL).unwrap().exclusive = true;
+    assert!(manager.relayout(nodes(), spec).is_err());
+    assert!(manager.writes_logs(), "nothing has changed");
+}
+
+#[test]
 fn a_node_in_no_cluster_has_no_pools_and_needs_none() {
-    let topics = Topics::default();
-    let mut specs = topics.pool_specs();
-    for spec in specs.values_mut() {
-        spec.exclusive = true;
+    let mut spec = FrameworkSpec::default();
+    for pool in spec.pools.values_mut() {
+        pool.exclusive = true;
     }
-    let new = |roster| {
-        let topics = topics.clone();
-        Membership::new(roster, id("own"), topics, specs.clone(), None)
-    };
+    let new = |roster| Membership::new(roster, id("own"), spec.clone());
     let nobody = new(Roster::new(None, nodes())).unwrap();
     assert_eq!(nobody.pools().iter().count(), 0);
     assert!(new(Roster::new(Some(name("manager")), nodes())).is_err());

@@ -35,10 +35,11 @@ use std::path::Path;
 use super::endpoint::{Endpoint, Outbox, SeatError};
 use crate::data::Timestamp;
 use crate::framework::{
-    BackendError, BackendTag, CLUSTER_STARTED, ClusterEvent, Membership, NodeId, Roster, Topics,
+    BackendError, BackendTag, ClusterEvent, FrameworkSpec, Membership, NodeId, Roster, Topics,
     local_subscriptions,
 };
 use crate::layout::Node;
+use crate::layout::seats::SeatLayout;
 use crate::layout::spec::Role;
 use crate::names::NodeName;
 use crate::pool::PoolSpec;
@@ -59,6 +60,8 @@ pub struct Cluster {
     endpoint: Endpoint,
     membership: Membership,
     plan: Plan,
+    /// What the layout says that all nodes agree on.
+    agreed: FrameworkSpec,
     is_announced: bool,
     seen: Seen,
     progress: Progress,
@@ -73,9 +76,10 @@ pub struct Cluster {
     leaves: bool,
 }
 
-/// What [`Cluster::init`] makes pools and topics of.
+/// What the program itself says of pools and topics, in place of what the layout says.
+#[derive(Default)]
 struct Plan {
-    topics: Topics,
+    topics: Option<Topics>,
     pools: BTreeMap<String, PoolSpec>,
     manager_is_logger: Option<bool>,
 }
@@ -127,25 +131,20 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError::Layout`] if the one that came with the seat is none.
     pub fn over(mut endpoint: Endpoint) -> Result<Self, ClusterError> {
-        let nodes = match endpoint.take_layout() {
-            Some(file) => nodes_of(&file)?,
-            None => BTreeMap::new(),
+        let (nodes, agreed) = match endpoint.take_layout() {
+            Some(file) => read(&file)?,
+            None => Default::default(),
         };
         let (identity, own) = (endpoint.identity(), endpoint.own_entry());
         let own = own.ok_or(SeatError::Confused("nobody is in this node's place"))?;
         let is_member = !own.attached && identity.role != Role::None;
         let local = is_member.then(|| identity.name.clone());
-        let topics = Topics::default();
-        let plan = Plan {
-            pools: topics.pool_specs(),
-            topics,
-            manager_is_logger: None,
-        };
         let id = NodeId::from(own.id.to_string().as_str());
         Ok(Self {
-            membership: plan.membership(Roster::new(local, nodes), id)?,
+            membership: Membership::new(Roster::new(local, nodes), id, agreed.clone())?,
             endpoint,
-            plan,
+            plan: Plan::default(),
+            agreed,
             is_announced: false,
             seen: Seen::default(),
             progress: Progress::default(),
@@ -158,20 +157,19 @@ impl Cluster {
         })
     }
 
-    /// Names topics in another way than [`Topics::default`]; every node of a cluster has to. The pools
-    /// that there are by themselves follow.
+    /// Names topics in another way than the layout does; every node of a cluster has to. Pools that the
+    /// layout gives no topics of their own follow.
     ///
     /// # Errors
     /// [`ClusterError::Announced`] after [`Cluster::init`].
     pub fn use_topics(&mut self, topics: Topics) -> Result<(), ClusterError> {
         self.plan_further()?;
-        self.plan.pools.extend(topics.pool_specs());
-        self.plan.topics = topics;
+        self.plan.topics = Some(topics);
         Ok(())
     }
 
-    /// `register_pool`: a pool of one's own, or another form of one that there is by itself. Every node
-    /// has to register the same.
+    /// `register_pool`: a pool that the layout does not have, or another form of one that it has. Every
+    /// node has to register the same.
     ///
     /// # Errors
     /// [`ClusterError::Announced`] after [`Cluster::init`], which tells what is wrong with pools.
@@ -181,7 +179,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// `manager_is_logger`. By default the manager is where the layout has no logger.
+    /// `manager_is_logger`, in place of what the layout says.
     ///
     /// # Errors
     /// [`ClusterError::Announced`] after [`Cluster::init`].
@@ -208,12 +206,10 @@ impl Cluster {
         self.plan_further()?;
         let (roster, id) = (self.membership.roster(), self.membership.node_id());
         roster.check(BACKEND)?;
-        self.membership = self.plan.membership(roster.clone(), id.clone())?;
-        for topic in local_subscriptions(&self.membership, BACKEND) {
+        let spec = self.plan.over(self.agreed.clone());
+        self.membership = Membership::new(roster.clone(), id.clone(), spec)?;
+        for topic in self.wanted() {
             self.subscribe(&topic)?;
-        }
-        if self.is_enabled() {
-            self.subscribe(CLUSTER_STARTED)?;
         }
         self.progress = Progress::new(&self.membership);
         self.endpoint.announce();
@@ -221,14 +217,29 @@ impl Cluster {
         Ok(())
     }
 
+    /// What a node of this type wants by itself.
+    fn wanted(&self) -> Vec<String> {
+        let mut topics = local_subscriptions(&self.membership, BACKEND);
+        if self.is_enabled() {
+            topics.push(self.topics().started.clone());
+        }
+        topics
+    }
+
     /// Another layout is in force, or the same once more: then the pools' turns go on where they were.
     fn relayout(&mut self, file: &OwnedFd) -> Vec<ClusterEvent> {
-        let nodes = nodes_of(file);
-        if matches!(&nodes, Ok(nodes) if nodes == self.membership.roster().nodes()) {
-            return Vec::new();
-        }
-        let before = local_subscriptions(&self.membership, BACKEND);
-        let relaid = nodes.and_then(|nodes| Ok(self.membership.relayout(nodes)?));
+        let before = self.wanted();
+        let relaid = read(file).and_then(|(nodes, agreed)| {
+            let is_known = nodes == *self.membership.roster().nodes() && agreed == self.agreed;
+            if is_known {
+                return Ok(Vec::new());
+            }
+            let spec = self.plan.over(agreed.clone());
+            let events = self.membership.relayout(nodes, spec)?;
+            self.agreed = agreed;
+            self.seen.look_again();
+            Ok(events)
+        });
         let events = match relaid {
             Ok(events) => events,
             Err(error) => {
@@ -240,8 +251,8 @@ impl Cluster {
                 return Vec::new();
             }
         };
-        // Pools may have other members.
-        let after = local_subscriptions(&self.membership, BACKEND);
+        // Pools may have other members, and topics other names.
+        let after = self.wanted();
         for topic in before.iter().filter(|topic| !after.contains(topic)) {
             self.unsubscribe(topic);
         }
@@ -250,25 +261,24 @@ impl Cluster {
                 self.trouble(error.to_string());
             }
         }
-        self.seen.look_again();
         events
     }
 }
 
 impl Plan {
-    fn membership(&self, roster: Roster, id: NodeId) -> Result<Membership, ClusterError> {
-        let (topics, pools) = (self.topics.clone(), self.pools.clone());
-        Ok(Membership::new(
-            roster,
-            id,
-            topics,
-            pools,
-            self.manager_is_logger,
-        )?)
+    fn over(&self, mut spec: FrameworkSpec) -> FrameworkSpec {
+        if let Some(topics) = &self.topics {
+            spec.rename(topics.clone());
+        }
+        spec.pools.extend(self.pools.clone());
+        spec.manager_is_logger = self.manager_is_logger.or(spec.manager_is_logger);
+        spec
     }
 }
 
-fn nodes_of(layout: &OwnedFd) -> Result<BTreeMap<NodeName, Node>, ClusterError> {
+fn read(layout: &OwnedFd) -> Result<(BTreeMap<NodeName, Node>, FrameworkSpec), ClusterError> {
     let bytes = sys::memory::read_sealed(layout.as_fd()).map_err(ClusterError::Layout)?;
-    serde_json::from_slice(&bytes).map_err(|error| ClusterError::Layout(error.into()))
+    let layout =
+        SeatLayout::from_json(&bytes).map_err(|error| ClusterError::Layout(error.into()))?;
+    Ok((layout.nodes.into_owned(), layout.framework.into_owned()))
 }

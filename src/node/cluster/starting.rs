@@ -3,7 +3,7 @@
 use super::{BACKEND, Cluster, Handler, OrReport};
 use crate::data::message::{Event, EventView};
 use crate::framework::{
-    CLUSTER_STARTED, Connecting, EventType, FullyConnected, Membership, NodeId, Param, Starting,
+    Connecting, EventType, FullyConnected, Membership, NodeId, Param, Starting,
 };
 use crate::layout::spec::Role;
 use crate::names::NodeName;
@@ -84,7 +84,8 @@ impl Cluster {
 
     /// All nodes reach all: everybody is told, this node at once.
     pub(super) fn start_cluster(&mut self, handler: &mut dyn Handler) {
-        self.publish_own(CLUSTER_STARTED, &STARTED, Vec::new());
+        let topic = self.membership.topics().started.clone();
+        self.publish_own(&topic, &STARTED, Vec::new());
         self.on_started(handler);
     }
 

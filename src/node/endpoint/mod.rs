@@ -266,8 +266,8 @@ impl Endpoint {
         self.outbox.stem.descriptor()
     }
 
-    /// The layout's nodes by name, as a sealed memory file of JSON: what came with the seat, and after
-    /// that whenever there is another one. `None`: it was taken already.
+    /// What of the layout came with the seat, as a sealed memory file that holds a
+    /// [`SeatLayout`](crate::layout::seats::SeatLayout), and after that whenever there is another one. `None`: it was taken already.
     pub fn take_layout(&mut self) -> Option<OwnedFd> {
         self.outbox.stem.layout.take()
     }

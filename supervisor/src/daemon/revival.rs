@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
+use cluster::layout::seats::SeatLayout;
 use cluster::names::NodeName;
 use cluster::supervise::child::State;
 use cluster::supervise::vocabulary::{Cause, Death, Order, Past};
@@ -274,13 +275,14 @@ impl Daemon {
         self.stem.order(&order, None);
     }
 
-    /// The topology goes to whoever has a seat, as a memory file they all share.
+    /// Nodes, topics and pools go to whoever has a seat, as a memory file they all share.
     pub(super) fn send_layout(&mut self) {
         if self.layout.nodes.is_empty() {
             return;
         }
         let generation = self.generation;
-        let sealed = serde_json::to_vec(&self.layout.nodes)
+        let sealed = SeatLayout::of(&self.layout)
+            .to_json()
             .map_err(std::io::Error::from)
             .and_then(|bytes| sys::memory::seal("layout", &bytes));
         match sealed {

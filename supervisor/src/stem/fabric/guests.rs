@@ -1,16 +1,15 @@
 //! Programs that come to `attach.sock`: who may, under which name, and how they come back after the
 //! stem's death.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use cluster::fabric::{Answer, Refusal, Slot, VERSION};
+use cluster::layout::seats::SeatLayout;
 use cluster::layout::spec::Role;
 use cluster::names::{Incarnation, NAME_BYTES_MAX, NodeName};
 use cluster::shm::board::State;
 use cluster::sys::{self, packet, unix};
-use serde::de::IgnoredAny;
 
 use super::connections::{ConnectionId, Peer, Whose};
 use super::places::Place;
@@ -184,9 +183,7 @@ impl Fabric {
 /// Does the layout name it, on whatever host?
 fn stands_in(layout: Option<&OwnedFd>, name: &NodeName) -> bool {
     let bytes = layout.and_then(|file| sys::memory::read_sealed(file.as_fd()).ok());
-    let nodes = bytes
-        .and_then(|bytes| serde_json::from_slice::<BTreeMap<NodeName, IgnoredAny>>(&bytes).ok());
-    nodes.is_some_and(|nodes| nodes.contains_key(name))
+    bytes.is_some_and(|bytes| SeatLayout::names(&bytes, name))
 }
 
 fn other_version(theirs: u32) -> Refusal {

@@ -1,6 +1,8 @@
-//! What topics are called.
+//! What the cluster's own topics are called.
 
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::layout::spec::Role;
 use crate::pool::PoolSpec;
@@ -14,15 +16,13 @@ pub const LOGGER_POOL: &str = "logger";
 
 /// What topics of changes of tables begin with, in both schemes.
 pub const TABLE_PREFIX: &str = "zeek/table/";
-/// `Cluster::Experimental::cluster_started_topic`, in both schemes.
-pub const CLUSTER_STARTED: &str = "zeek/cluster/experimental/started";
 /// What topics of the control framework begin with.
 pub const CONTROL: &str = "zeek/control";
 /// The topic of the supervisor.
 pub const SUPERVISOR: &str = "zeek/supervisor";
 
 /// How the parts of a topic are set apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TopicScheme {
     /// `zeek/cluster/worker`, as with Broker; prefixes carry the slash themselves.
     #[default]
@@ -32,7 +32,7 @@ pub enum TopicScheme {
 }
 
 /// The topics of a cluster as they are in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topics {
     /// How `node_topic` and `nodeid_topic` are put together.
     pub scheme: TopicScheme,
@@ -50,6 +50,8 @@ pub struct Topics {
     pub nodeid_prefix: String,
     /// `Broker::default_log_topic_prefix`
     pub log_prefix: String,
+    /// `Cluster::Experimental::cluster_started_topic`: the manager says there that all nodes reach all.
+    pub started: String,
 }
 
 impl Default for Topics {
@@ -75,6 +77,7 @@ impl Topics {
             node_prefix: prefix("node"),
             nodeid_prefix: prefix("nodeid"),
             log_prefix: "zeek/logs/".to_owned(),
+            started: "zeek/cluster/experimental/started".to_owned(),
         }
     }
 
@@ -128,6 +131,12 @@ impl Topics {
         format!("{}{stream}", self.log_prefix)
     }
 
+    /// The topic of a pool that says nothing else.
+    #[must_use]
+    pub fn pool_topic(&self, pool: &str) -> String {
+        self.scheme.topic("pool") + self.scheme.separator() + pool
+    }
+
     /// `proxy_pool_spec`, `worker_pool_spec` and `logger_pool_spec`, by the names of their pools.
     #[must_use]
     pub fn pool_specs(&self) -> BTreeMap<String, PoolSpec> {
@@ -137,9 +146,8 @@ impl Topics {
             (LOGGER_POOL, Role::Logger),
         ]
         .map(|(name, node_type)| {
-            let separator = self.scheme.separator();
             let spec = PoolSpec {
-                topic: self.scheme.topic("pool") + separator + name,
+                topic: self.pool_topic(name),
                 node_type,
                 max_nodes: None,
                 exclusive: false,
