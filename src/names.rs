@@ -170,9 +170,9 @@ impl fmt::Display for Incarnation {
 
 /// Names one life of a node among all nodes of all hosts: 16 random bytes, shown as a UUID is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct NodeId(pub [u8; 16]);
+pub struct LifeId(pub [u8; 16]);
 
-impl fmt::Display for NodeId {
+impl fmt::Display for LifeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, byte) in self.0.iter().enumerate() {
             if matches!(index, 4 | 6 | 8 | 10) {
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_id_is_shown_as_a_uuid() {
-        let id = NodeId(std::array::from_fn(|index| {
+        let id = LifeId(std::array::from_fn(|index| {
             u8::try_from(index * 17).unwrap()
         }));
         assert_eq!(id.to_string(), "00112233-4455-6677-8899-aabbccddeeff");

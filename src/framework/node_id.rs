@@ -3,14 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::names::LifeId;
+
 /// A node id, as the backend that it belongs to forms it.
 ///
-/// Whatever is random in it comes from the caller.
+/// Nodes of one host have that of their life on the board. The others are how nodes on other backends of
+/// the seeds are called, so that those are known by the same names here; no backend of this build forms
+/// one. Whatever is random in an id comes from the caller.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(Arc<str>);
 
 impl NodeId {
-    /// The id of a Broker endpoint, and of a node on this host: a random UUID in its canonical form.
+    /// The id of a Broker endpoint: a random UUID in its canonical form.
     #[must_use]
     pub fn broker(random: [u8; 16]) -> Self {
         const VERSION_4: u128 = 0x4 << 76;
@@ -46,6 +50,13 @@ impl NodeId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The id of a node on this host.
+impl From<LifeId> for NodeId {
+    fn from(id: LifeId) -> Self {
+        Self(id.to_string().into())
     }
 }
 

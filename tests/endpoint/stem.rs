@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use cluster::fabric::{Answer, Ask, FabricSpec, PACKET_BYTES_MAX, Refusal, RingKey, Slot, VERSION};
 use cluster::layout::spec::Role;
-use cluster::names::{Incarnation, NodeId, NodeName};
+use cluster::names::{Incarnation, LifeId, NodeName};
 use cluster::node::endpoint::Endpoint;
 use cluster::shm::Board;
 use cluster::shm::bell::{self, Ringer};
@@ -227,7 +227,7 @@ impl Inner {
         let incarnation = node.incarnation;
         node.socket = Some(ours);
         let (name, role) = (node.name.clone(), node.role);
-        let id = NodeId([u8::try_from(incarnation.0 % 256).unwrap(); 16]);
+        let id = LifeId([u8::try_from(incarnation.0 % 256).unwrap(); 16]);
         self.board.born(slot, incarnation, id, std::process::id());
         let node = &self.nodes[&slot];
         let welcome = Answer::Welcome {

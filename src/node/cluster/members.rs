@@ -18,7 +18,7 @@ pub(super) struct Seen {
 
 #[derive(Debug)]
 struct Up {
-    on_board: names::NodeId,
+    on_board: names::LifeId,
     id: NodeId,
 }
 
@@ -60,7 +60,7 @@ impl Seen {
         });
         for (slot, entry) in now {
             self.up.entry(slot).or_insert_with(|| {
-                let id = NodeId::from(entry.id.to_string().as_str());
+                let id = NodeId::from(entry.id);
                 steps.push(Step::Came(entry.name.clone(), id.clone()));
                 Up {
                     on_board: entry.id,
@@ -128,7 +128,7 @@ mod tests {
             role: Role::Worker,
             attached: false,
             incarnation: Incarnation(1),
-            id: names::NodeId([id; 16]),
+            id: names::LifeId([id; 16]),
             pid: 1,
         }
     }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn id(byte: u8) -> NodeId {
-        NodeId::from(names::NodeId([byte; 16]).to_string().as_str())
+        names::LifeId([byte; 16]).into()
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Cluster {
         let own = own.ok_or(SeatError::Confused("nobody is in this node's place"))?;
         let is_member = !own.attached && identity.role != Role::None;
         let local = is_member.then(|| identity.name.clone());
-        let id = NodeId::from(own.id.to_string().as_str());
+        let id = NodeId::from(own.id);
         Ok(Self {
             membership: Membership::new(Roster::new(local, nodes), id, agreed.clone())?,
             endpoint,

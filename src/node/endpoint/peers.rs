@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
 use crate::fabric::Slot;
-use crate::names::{NodeId, NodeName};
+use crate::names::{LifeId, NodeName};
 use crate::shm::Board;
 use crate::shm::board::{Entry, State};
 use crate::topic::{Filter, PrefixTree};
@@ -44,7 +44,7 @@ struct Peer {
 #[derive(Debug, PartialEq, Eq)]
 enum Who<'a> {
     Node(&'a NodeName),
-    Attached(NodeId),
+    Attached(LifeId),
 }
 
 fn who(entry: Option<&Entry>) -> Option<Who<'_>> {

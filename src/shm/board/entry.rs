@@ -1,7 +1,7 @@
 //! What the board says of the node in a place, and its words.
 
 use crate::layout::spec::Role;
-use crate::names::{Incarnation, NAME_BYTES_MAX, NodeId, NodeName};
+use crate::names::{Incarnation, NAME_BYTES_MAX, LifeId, NodeName};
 
 /// What has become of the node in a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Entry {
     /// Which of its lives this is; 0: none yet.
     pub incarnation: Incarnation,
     /// The id of that life.
-    pub id: NodeId,
+    pub id: LifeId,
     /// The process; 0: none yet.
     pub pid: u32,
 }
@@ -89,7 +89,7 @@ impl Entry {
             role: role_of(role)?,
             attached: attached != 0,
             incarnation: Incarnation(*incarnation),
-            id: NodeId((u128::from(*more_id) << 64 | u128::from(*id)).to_le_bytes()),
+            id: LifeId((u128::from(*more_id) << 64 | u128::from(*id)).to_le_bytes()),
             pid: u32::try_from(*pid).ok()?,
         })
     }

@@ -33,7 +33,7 @@ use super::mapping::Access;
 use super::shared_words::{SharedWords, WORD};
 use crate::fabric::Slot;
 use crate::layout::spec::Role;
-use crate::names::{Incarnation, NodeId, NodeName};
+use crate::names::{Incarnation, LifeId, NodeName};
 
 /// No board has more places.
 pub const SLOTS_MAX: u32 = 4096;
@@ -288,7 +288,7 @@ impl Board {
                 role,
                 attached,
                 incarnation: Incarnation::default(),
-                id: NodeId([0; 16]),
+                id: LifeId([0; 16]),
                 pid: 0,
             }),
         );
@@ -296,7 +296,7 @@ impl Board {
 
     /// The stem's: a new incarnation of the node in this place exists. The filter of the last one
     /// stands until it declares its own.
-    pub fn born(&self, slot: Slot, incarnation: Incarnation, id: NodeId, pid: u32) {
+    pub fn born(&self, slot: Slot, incarnation: Incarnation, id: LifeId, pid: u32) {
         self.change_entry(slot, |entry| Entry {
             state: State::Born,
             incarnation,

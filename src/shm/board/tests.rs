@@ -12,8 +12,8 @@ fn name(text: &str) -> NodeName {
     NodeName::parse(text).unwrap()
 }
 
-fn id(byte: u8) -> NodeId {
-    NodeId(std::array::from_fn(|index| {
+fn id(byte: u8) -> LifeId {
+    LifeId(std::array::from_fn(|index| {
         byte ^ u8::try_from(index).unwrap()
     }))
 }

@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::fabric::{Answer, Class, FabricSpec, RingKey, Slot, VERSION};
 use crate::layout::spec::Role;
-use crate::names::{Incarnation, NodeId, NodeName};
+use crate::names::{Incarnation, LifeId, NodeName};
 use crate::node::endpoint::{Delivery, Endpoint};
 use crate::shm::Board;
 use crate::shm::bell::{self, Sleeper};
@@ -65,7 +65,7 @@ impl Site {
         for (slot, name) in [(WRITER, "writer"), (READER, "reader")] {
             let name = NodeName::parse(name).unwrap();
             board.occupy(slot, &name, Role::Worker, false);
-            board.born(slot, Incarnation(1), NodeId([1; 16]), 1);
+            board.born(slot, Incarnation(1), LifeId([1; 16]), 1);
             board.set_state(slot, State::Up);
         }
         let mut filter = Vec::new();

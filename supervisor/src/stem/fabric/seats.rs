@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use cluster::fabric::{Answer, Slot, VERSION};
 use cluster::layout::spec::Role;
-use cluster::names::{Incarnation, NodeId, NodeName};
+use cluster::names::{Incarnation, LifeId, NodeName};
 use cluster::shm::board::State;
 use cluster::supervise::child;
 use cluster::sys;
@@ -117,7 +117,7 @@ impl Fabric {
             board.occupy(slot, &place.name, role, place.attached);
         }
         (place.state, place.incarnation, place.pid) = (State::Born, incarnation, pid);
-        board.born(slot, incarnation, NodeId(id), pid);
+        board.born(slot, incarnation, LifeId(id), pid);
         self.changed();
         Ok(())
     }
