@@ -8,6 +8,7 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod recorded;
 
+use cluster::data::hex;
 use cluster::pool::{Field, HashKey, KeyType, Protocol, choose, weight};
 use serde::Deserialize;
 
@@ -47,8 +48,7 @@ fn keys_of_every_type_go_where_zeek_sends_them() {
     for row in rows {
         let key = key(&row.key);
         let bytes = key.bytes().unwrap();
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, row.bytes, "{}", row.key);
+        assert_eq!(hex(&bytes), row.bytes, "{}", row.key);
         let digest = key.digest().unwrap();
         assert_eq!(digest, row.fnv1a32, "{}", row.key);
         for (name, site) in &pool {

@@ -24,6 +24,7 @@ pub mod typed;
 mod address;
 mod containers;
 mod display;
+mod hex;
 mod kind;
 mod order;
 mod port;
@@ -34,6 +35,7 @@ mod view;
 
 pub use address::{Address, NotAnAddress};
 pub use containers::{Duplicate, Set, Table};
+pub use hex::hex;
 pub use kind::Kind;
 pub use port::{Port, Protocol};
 pub use subnet::{NotASubnet, Subnet};

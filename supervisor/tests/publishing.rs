@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use cluster::data::message::{Event, Metadata};
-use cluster::data::{DEPTH_MAX, Set, Timestamp, Value};
+use cluster::data::{DEPTH_MAX, Set, Timestamp, Value, hex};
 use cluster::framework::{EventError, EventType, Param};
 use cluster::node::Cluster as Member;
 use cluster::node::cluster::{Accepted, OrReport, PublishError};
@@ -410,12 +410,6 @@ fn an_event_crosses_as_the_bytes_that_broker_writes() {
         reader.wait(Some(until)).unwrap();
         reader.drain(64, |_, record| payloads.push(record.payload.to_vec()));
     }
-    let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
     let body =
         "051753757065727669736f723a3a6e6f64655f7374617475730e0205045445535402000000000000002a";
     let head = "0e03020000000000000001020000000000000001";

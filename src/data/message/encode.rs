@@ -72,11 +72,7 @@ pub fn encode_batch_head(messages: usize, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Timestamp;
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+    use crate::data::{Timestamp, hex};
 
     fn message(number: u8, content: &str) -> String {
         format!("0e0302000000000000000102000000000000000{number}{content}")

@@ -1,12 +1,12 @@
 //! Records that killed their reader again and again, put aside for somebody to look at.
 
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use serde::Serialize;
 
+use crate::data::hex;
 use crate::sys::clock;
 
 /// So many deaths in a row, by the node's own fault, with the same record in hand.
@@ -42,18 +42,13 @@ pub(super) fn append(
     topic: &[u8],
     payload: &[u8],
 ) -> io::Result<()> {
-    let mut payload_hex = String::with_capacity(payload.len().saturating_mul(2));
-    for byte in payload {
-        // Writing to a string cannot fail.
-        let _ = write!(payload_hex, "{byte:02x}");
-    }
     let line = Line {
         time: humantime::format_rfc3339_micros(clock::wall()).to_string(),
         from: origin.from,
         topic: String::from_utf8_lossy(topic).into_owned(),
         ring: origin.ring,
         number: origin.number,
-        payload_hex,
+        payload_hex: hex(payload),
     };
     let mut text = serde_json::to_string(&line)?;
     text.push('\n');

@@ -1,10 +1,7 @@
 //! One key of each type against the bytes that Zeek hashes, and keys that are refused.
 
 use super::*;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+use crate::data::hex;
 
 fn bytes(key: &HashKey<'_>) -> String {
     hex(&key.bytes().unwrap())

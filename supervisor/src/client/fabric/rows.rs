@@ -1,13 +1,12 @@
 //! A record as `sub` shows it. Pure.
 
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use cluster::control::reply::moment;
 use cluster::data::message::Event;
-use cluster::data::{Value, View, json};
+use cluster::data::{Value, View, hex, json};
 
 use crate::client::out::{Paint, Tone, clean};
 
@@ -111,15 +110,6 @@ fn bytes(payload: &[u8]) -> String {
         ""
     };
     format!("{} bytes \"{}\"{more}", payload.len(), shown.escape_ascii())
-}
-
-fn hex(payload: &[u8]) -> String {
-    let mut digits = String::with_capacity(payload.len().saturating_mul(2));
-    for byte in payload {
-        // Writing to a string cannot fail.
-        let _ = write!(digits, "{byte:02x}");
-    }
-    digits
 }
 
 #[cfg(test)]
