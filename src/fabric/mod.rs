@@ -34,11 +34,23 @@ pub struct Slot(pub u32);
 
 /// Which of a link's two rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Class {
     /// The cluster's own, small messages: never behind a flood of data.
     Control,
     /// Everything else.
     Bulk,
+}
+
+impl Class {
+    /// The word that `stats` shows.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Bulk => "bulk",
+        }
+    }
 }
 
 /// Names a ring.

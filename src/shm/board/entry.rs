@@ -1,10 +1,13 @@
 //! What the board says of the node in a place, and its words.
 
+use serde::Serialize;
+
 use crate::layout::spec::Role;
-use crate::names::{Incarnation, NAME_BYTES_MAX, LifeId, NodeName};
+use crate::names::{Incarnation, LifeId, NAME_BYTES_MAX, NodeName};
 
 /// What has become of the node in a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     /// Its process exists.
     Born,
@@ -16,6 +19,20 @@ pub enum State {
     Away,
     /// It was attached and has gone for good. Its place is freed when no ring of its is left.
     Left,
+}
+
+impl State {
+    /// The word that `peers` shows.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Born => "born",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Away => "away",
+            Self::Left => "left",
+        }
+    }
 }
 
 /// The node in a place.

@@ -52,6 +52,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use serde::Serialize;
+
 #[cfg(loom)]
 pub(in crate::shm) mod checked_memory;
 #[cfg(not(loom))]
@@ -135,7 +137,8 @@ impl From<Corrupt> for io::Error {
 }
 
 /// Why a writer dropped a record instead of pushing it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DropReason {
     /// No room, and the link's policy is to drop the newest.
     Full,
@@ -158,6 +161,18 @@ impl DropReason {
         Self::Disconnected,
         Self::NoRing,
     ];
+
+    /// The word that `stats` shows.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Timeout => "timeout",
+            Self::TooLarge => "too_large",
+            Self::Disconnected => "disconnected",
+            Self::NoRing => "no_ring",
+        }
+    }
 
     fn index(self) -> usize {
         match self {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use cluster::control::SCHEMA;
 use cluster::control::reply::moment;
 use cluster::fabric::{Class, Slot};
+use cluster::layout::spec::Role;
 use cluster::node::observer::{Account, Link, Peer, Snapshot, lost_without_ring};
 use cluster::shm::board::State;
 use cluster::shm::ring::{Corrupt, DropReason};
@@ -40,8 +41,8 @@ pub(crate) struct PeersReply {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PeerRow {
     pub(crate) name: String,
-    pub(crate) role: &'static str,
-    pub(crate) state: &'static str,
+    pub(crate) role: Role,
+    pub(crate) state: State,
     pub(crate) incarnation: u64,
     /// Of this incarnation; none before the first.
     pub(crate) id: Option<String>,
@@ -70,14 +71,8 @@ fn peer(peer: &Peer) -> PeerRow {
     let filter = peer.filter.as_ref();
     PeerRow {
         name: entry.name.to_string(),
-        role: entry.role.word(),
-        state: match entry.state {
-            State::Born => "born",
-            State::Up => "up",
-            State::Down => "down",
-            State::Away => "away",
-            State::Left => "left",
-        },
+        role: entry.role,
+        state: entry.state,
         incarnation: entry.incarnation.0,
         id: is_born.then(|| entry.id.to_string()),
         pid: matches!(entry.state, State::Born | State::Up).then_some(entry.pid),
@@ -110,7 +105,7 @@ pub(crate) struct StatsReply {
 pub(crate) struct LinkRow {
     pub(crate) from: String,
     pub(crate) to: String,
-    pub(crate) class: Option<&'static str>,
+    pub(crate) class: Option<Class>,
     #[serde(flatten)]
     pub(crate) account: AccountRow,
     /// Bytes for records in the newest ring.
@@ -137,7 +132,7 @@ pub(crate) struct AccountRow {
     pub(crate) in_flight: Option<u64>,
     pub(crate) in_flight_bytes: Option<u64>,
     /// By reason.
-    pub(crate) dropped: Option<BTreeMap<&'static str, u64>>,
+    pub(crate) dropped: Option<BTreeMap<DropReason, u64>>,
     /// Since the last look; null in the first.
     pub(crate) rates: Option<Rates>,
     /// What does not add up.
@@ -150,16 +145,6 @@ pub(crate) struct Rates {
     pub(crate) published: f64,
     pub(crate) delivered: f64,
     pub(crate) dropped: f64,
-}
-
-fn reason(reason: DropReason) -> &'static str {
-    match reason {
-        DropReason::Full => "full",
-        DropReason::Timeout => "timeout",
-        DropReason::TooLarge => "too_large",
-        DropReason::Disconnected => "disconnected",
-        DropReason::NoRing => "no_ring",
-    }
 }
 
 /// An account, and the one of the last look.
@@ -185,10 +170,7 @@ fn account(
         dead_letters: known.map(|account| account.dead_letters),
         in_flight: known.map(|account| account.in_flight),
         in_flight_bytes: known.map(|account| account.in_flight_bytes),
-        dropped: known.map(|account| {
-            let reasons = DropReason::ALL.map(reason);
-            reasons.into_iter().zip(account.dropped).collect()
-        }),
+        dropped: known.map(|account| DropReason::ALL.into_iter().zip(account.dropped).collect()),
         rates: known.zip(seconds).map(|(now, seconds)| {
             let before = before.unwrap_or_default();
             let rate = |of: fn(&Account) -> u64| per_second(of(now), of(&before), seconds);
@@ -242,10 +224,7 @@ impl Looks<'_> {
         LinkRow {
             from: self.name(link.from),
             to: self.name(link.to),
-            class: Some(match link.class {
-                Class::Control => "control",
-                Class::Bulk => "bulk",
-            }),
+            class: Some(link.class),
             account: self.row(link.account, |before| {
                 let mut links = before.links.iter();
                 links
@@ -295,6 +274,30 @@ impl Looks<'_> {
             at: moment(self.at),
             subscribers: subscribers.collect(),
             links,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word_in_json(value: impl Serialize) -> String {
+        let json = serde_json::to_value(value).unwrap();
+        json.as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn people_and_json_get_the_same_words() {
+        use State::{Away, Born, Down, Left, Up};
+        for state in [Born, Up, Down, Away, Left] {
+            assert_eq!(word_in_json(state), state.word());
+        }
+        for class in [Class::Control, Class::Bulk] {
+            assert_eq!(word_in_json(class), class.word());
+        }
+        for reason in DropReason::ALL {
+            assert_eq!(word_in_json(reason), reason.word());
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Who is on the board, and what became of records.
 
-use super::figures::{self, UNKNOWN};
+use cluster::fabric::Class;
+use cluster::shm::board::State;
+
+use super::figures::{self, UNKNOWN, or_unknown};
 use super::table::{self, Align, Cell, Row};
 use crate::client::fabric::replies::{AccountRow, LinkRow, PeerRow, PeersReply, StatsReply};
 use crate::client::out::{Paint, Tone, clean};
@@ -48,9 +51,9 @@ pub(crate) fn peers(reply: &PeersReply, paint: Paint) -> String {
 
 fn peer(peer: &PeerRow) -> Row {
     let tone = match peer.state {
-        "up" => Tone::Good,
-        "away" | "left" => Tone::Faint,
-        _ => Tone::Doubtful,
+        State::Up => Tone::Good,
+        State::Away | State::Left => Tone::Faint,
+        State::Born | State::Down => Tone::Doubtful,
     };
     let mut notes = Vec::new();
     if let Some(declared) = peer.filter_of.filter(|of| *of != peer.incarnation) {
@@ -65,16 +68,15 @@ fn peer(peer: &PeerRow) -> Row {
         Some([only]) if only.is_empty() => "(everything)".to_owned(),
         Some(prefixes) => clean(&prefixes.join(" ")),
     };
-    let or_unknown = |text: Option<String>| Cell::plain(text.unwrap_or_else(|| UNKNOWN.to_owned()));
     Row {
         cells: vec![
             Cell::plain(clean(&peer.name)),
-            Cell::plain(peer.role),
-            Cell::toned(peer.state, tone),
+            Cell::plain(peer.role.word()),
+            Cell::toned(peer.state.word(), tone),
             Cell::plain(if peer.attached { "yes" } else { "no" }),
             Cell::plain(peer.incarnation.to_string()),
-            or_unknown(peer.pid.map(|pid| pid.to_string())),
-            or_unknown(peer.id.clone()),
+            Cell::plain(or_unknown(peer.pid)),
+            Cell::plain(or_unknown(peer.id.as_ref())),
             Cell::plain(filter),
         ],
         notes,
@@ -113,14 +115,13 @@ pub(crate) fn stats(reply: &StatsReply, paint: Paint) -> String {
 fn link_row(link: &LinkRow, rated: bool) -> Row {
     let mut row = account(&link.account, rated);
     let ends = [
-        &clean(&link.from),
-        &clean(&link.to),
-        link.class.unwrap_or(UNKNOWN),
+        clean(&link.from),
+        clean(&link.to),
+        or_unknown(link.class.map(Class::word)),
     ];
     row.cells.splice(..0, ends.map(Cell::plain));
     let ring = link.ring_bytes.map(figures::bytes);
-    row.cells
-        .push(Cell::plain(ring.unwrap_or_else(|| UNKNOWN.to_owned())));
+    row.cells.push(Cell::plain(or_unknown(ring)));
     if let Some(times) = link.successions.filter(|times| *times > 0) {
         row.notes.push(format!(
             "larger rings took over {times} times; what was accepted and delivered in rings that are \
@@ -131,7 +132,6 @@ fn link_row(link: &LinkRow, rated: bool) -> Row {
 }
 
 fn account(account: &AccountRow, rated: bool) -> Row {
-    let number = |number: Option<u64>| number.map_or_else(|| UNKNOWN.to_owned(), |n| n.to_string());
     let dropped = account.dropped.as_ref();
     let dropped_in_all = dropped.map(|dropped| dropped.values().sum::<u64>());
     let alarming = |count: Option<u64>, tone| {
@@ -140,18 +140,14 @@ fn account(account: &AccountRow, rated: bool) -> Row {
         } else {
             Tone::Plain
         };
-        Cell::toned(number(count), tone)
+        Cell::toned(or_unknown(count), tone)
     };
     let mut cells = vec![
-        Cell::plain(number(account.published)),
-        Cell::plain(number(account.accepted)),
-        Cell::plain(number(account.delivered)),
-        Cell::plain(number(account.in_flight)),
-        Cell::plain(
-            account
-                .in_flight_bytes
-                .map_or_else(|| UNKNOWN.to_owned(), figures::bytes),
-        ),
+        Cell::plain(or_unknown(account.published)),
+        Cell::plain(or_unknown(account.accepted)),
+        Cell::plain(or_unknown(account.delivered)),
+        Cell::plain(or_unknown(account.in_flight)),
+        Cell::plain(or_unknown(account.in_flight_bytes.map(figures::bytes))),
         alarming(account.dead_letters, Tone::Bad),
         alarming(dropped_in_all, Tone::Doubtful),
     ];
@@ -171,7 +167,7 @@ fn account(account: &AccountRow, rated: bool) -> Row {
         .flatten()
         .filter(|(_, count)| **count > 0);
     let reasons: Vec<String> = reasons
-        .map(|(reason, count)| format!("{count} {reason}"))
+        .map(|(reason, count)| format!("{count} {}", reason.word()))
         .collect();
     if !reasons.is_empty() {
         notes.push(format!("dropped: {}", reasons.join(", ")));

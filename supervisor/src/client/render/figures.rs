@@ -14,6 +14,11 @@ const NEAR_MS: u64 = 10_000;
 /// What is not known.
 pub(crate) const UNKNOWN: &str = "-";
 
+/// What is shown of something that may not be known.
+pub(crate) fn or_unknown(known: Option<impl ToString>) -> String {
+    known.map_or_else(|| UNKNOWN.to_owned(), |known| known.to_string())
+}
+
 /// A duration in its two largest units: `12s`, `1m33s`, `3h05m`, `2d04h`.
 pub(crate) fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();

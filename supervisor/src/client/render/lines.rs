@@ -2,6 +2,7 @@
 
 use cluster::control::reply::{Event, LogLine, Stream};
 
+use super::figures::or_unknown;
 use crate::client::out::{Paint, Tone, clean};
 
 /// `2026-01-01T00:00:01.250Z [worker-1] text`; standard error in the colour of trouble.
@@ -36,7 +37,7 @@ pub(crate) fn event(event: &Event, paint: Paint) -> String {
         paint.tone(Tone::Strong, &clean(&event.kind)),
     );
     text.push(' ');
-    text.push_str(&event.node.as_deref().map_or_else(|| "-".to_owned(), clean));
+    text.push_str(&or_unknown(event.node.as_deref().map(clean)));
     for (key, value) in &event.detail {
         text.push_str(&format!(" {}={}", clean(key), quoted(value)));
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use cluster::control::reply::{ClusterState, NodeStatus, StatusReply};
 
-use super::figures::{self, UNKNOWN};
+use super::figures::{self, or_unknown};
 use super::table::{self, Align, Cell, Row};
 use crate::client::exit::as_wanted;
 use crate::client::out::{Paint, Tone, clean};
@@ -135,22 +135,22 @@ pub(crate) fn uptime(node: &NodeStatus, now: SystemTime) -> Option<Duration> {
 }
 
 fn row(node: &NodeStatus, now: SystemTime) -> Row {
-    let or_unknown = |text: Option<String>| Cell::plain(text.unwrap_or_else(|| UNKNOWN.to_owned()));
-    let number = |number: Option<u64>| or_unknown(number.map(|number| number.to_string()));
     let exit = node.last_exit.as_ref();
     Row {
         cells: vec![
             Cell::plain(clean(&node.name)),
             Cell::plain(clean(&node.role)),
             Cell::toned(clean(&node.state), tone(node)),
-            or_unknown(node.pid.map(|pid| pid.to_string())),
-            or_unknown(uptime(node, now).map(figures::span)),
+            Cell::plain(or_unknown(node.pid)),
+            Cell::plain(or_unknown(uptime(node, now).map(figures::span))),
             Cell::plain(node.restarts.to_string()),
-            or_unknown(exit.map(|exit| clean(&figures::exit(exit, now)))),
-            or_unknown(node.cpu_pct.map(|cpu| format!("{cpu:.1}%"))),
-            or_unknown(node.rss_bytes.map(figures::bytes)),
-            number(node.queue),
-            number(node.drops),
+            Cell::plain(or_unknown(
+                exit.map(|exit| clean(&figures::exit(exit, now))),
+            )),
+            Cell::plain(or_unknown(node.cpu_pct.map(|cpu| format!("{cpu:.1}%")))),
+            Cell::plain(or_unknown(node.rss_bytes.map(figures::bytes))),
+            Cell::plain(or_unknown(node.queue)),
+            Cell::plain(or_unknown(node.drops)),
         ],
         notes: notes(node),
     }
