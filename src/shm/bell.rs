@@ -27,12 +27,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::{read, write};
 
-use super::mapping::{Access, Mapping};
+use super::mapping::{Mapping, PAGE_BYTES};
 use super::sync::{AtomicU64, Ordering, Site, fence};
 use crate::sys::memory;
-
-/// The size of the file: a page where pages are smallest, and less than one elsewhere.
-const BYTES: usize = 4096;
 
 /// The files of a bell, for whoever maps either side of it.
 #[derive(Debug)]
@@ -50,7 +47,7 @@ pub struct Files {
 pub fn create() -> io::Result<Files> {
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
     Ok(Files {
-        page: memory::create_fixed("bell", BYTES as u64)?,
+        page: memory::create_fixed("bell", PAGE_BYTES as u64)?,
         event: EventFd::from_value_and_flags(0, flags)?.into(),
     })
 }
@@ -200,13 +197,7 @@ impl Ringer {
 }
 
 fn map(files: Files) -> io::Result<(Mapping, OwnedFd)> {
-    let page = Mapping::map(files.page.as_fd(), Access::ReadWrite)?;
-    if page.length() != BYTES {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the memory file is no bell: it is not one page",
-        ));
-    }
+    let page = Mapping::one_page(files.page.as_fd(), "bell")?;
     Ok((page, files.event))
 }
 

@@ -19,11 +19,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::mapping::{Access, Mapping};
+use super::mapping::{Mapping, PAGE_BYTES};
 use crate::sys::memory;
-
-/// The size of the file: a page where pages are smallest, and less than one elsewhere.
-const BYTES: usize = 4096;
 
 /// One end of a heartbeat; both ends are alike.
 #[derive(Debug)]
@@ -37,7 +34,7 @@ impl Heartbeat {
     /// # Errors
     /// The system's answer.
     pub fn create() -> io::Result<(Self, OwnedFd)> {
-        let descriptor = memory::create_fixed("heartbeat", BYTES as u64)?;
+        let descriptor = memory::create_fixed("heartbeat", PAGE_BYTES as u64)?;
         let heartbeat = Self::map(descriptor.try_clone()?)?;
         Ok((heartbeat, descriptor))
     }
@@ -47,13 +44,7 @@ impl Heartbeat {
     /// # Errors
     /// `InvalidData`: it has another size than a heartbeat, or a size that could still change.
     pub fn map(descriptor: OwnedFd) -> io::Result<Self> {
-        let page = Mapping::map(descriptor.as_fd(), Access::ReadWrite)?;
-        if page.length() != BYTES {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the memory file is no heartbeat: it is not one page",
-            ));
-        }
+        let page = Mapping::one_page(descriptor.as_fd(), "heartbeat")?;
         Ok(Self { page })
     }
 

@@ -13,6 +13,9 @@ use nix::sys::stat::fstat;
 
 use crate::sys::memory;
 
+/// The size of a file of one page: a page where these are smallest, and less than one elsewhere.
+pub(super) const PAGE_BYTES: usize = 4096;
+
 /// What one may do with a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
@@ -61,6 +64,21 @@ impl Mapping {
         // the mapping and cannot shrink, by the seals checked above, so access cannot fault.
         let base = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, file.as_fd(), 0) }?;
         Ok(Self { base, length })
+    }
+
+    /// Maps a file of one page, to read and to write. `what` it should be is for the error.
+    ///
+    /// # Errors
+    /// `InvalidData`: it has another size, or one that could still change. Else the system's answer.
+    pub(super) fn one_page(file: BorrowedFd<'_>, what: &str) -> io::Result<Self> {
+        let page = Self::map(file, Access::ReadWrite)?;
+        if page.length() != PAGE_BYTES {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("the memory file is no {what}: it is not one page"),
+            ));
+        }
+        Ok(page)
     }
 
     /// Its first byte, aligned to a page.
