@@ -62,12 +62,14 @@ fn settled(start: Start) -> Cluster {
     cluster
 }
 
-/// A command may count as ready before it is executed, and has the stem's things until then.
+/// A command may count as ready before it is executed, and has the stem's things until then. The kernel
+/// gives it its name first and shows its environment last; in between that is empty.
 fn expect_executed(cluster: &Cluster) {
     for name in ["plain", "told", "notifier"] {
         common::wait_for("the command is executed", common::PATIENCE, || {
-            let stat = Stat::of(cluster.node_pid(name)?)?;
-            (stat.name == "sleep").then_some(())
+            let pid = cluster.node_pid(name)?;
+            let is_named = Stat::of(pid)?.name == "sleep";
+            (is_named && !processes::environment(pid).is_empty()).then_some(())
         });
     }
 }
