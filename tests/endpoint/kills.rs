@@ -17,14 +17,17 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use super::stem::HandStem;
 use super::{eventually, spec};
 
+/// The only test here.
+const TEST: &str = "kills::what_was_promised_survives_kills_of_writers_and_readers_anywhere";
+/// Says to a writer with which number it begins.
 const FIRST: &str = "ENDPOINT_TEST_FIRST";
 const KILLS: u64 = 40;
 
-/// What the children run; without a seat it is nobody's child and does nothing.
-#[test]
-fn child() {
+/// Works as writer or reader if this process was started as one: it is this test program once more, with
+/// the same test chosen.
+fn am_i_a_child() -> bool {
     if std::env::var(CLUSTER_SEAT).is_err() {
-        return;
+        return false;
     }
     // However the test ends, it leaves nobody behind.
     process::set_parent_death_signal(libc::SIGKILL).unwrap();
@@ -32,6 +35,7 @@ fn child() {
         Ok(first) => write_numbers(first.parse().unwrap()),
         Err(_) => read_numbers(),
     }
+    true
 }
 
 fn write_numbers(first: u64) {
@@ -82,7 +86,7 @@ impl Running {
         fcntl(&seat, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
         let (done, theirs): (OwnedFd, OwnedFd) = descriptors::pipe().unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "kills::child", "--nocapture", "--test-threads=1"]);
+        command.args(["--exact", TEST, "--nocapture", "--test-threads=1"]);
         command.env(CLUSTER_SEAT, seat.as_raw_fd().to_string());
         if let Some(first) = first {
             command.env(FIRST, first.to_string());
@@ -161,6 +165,9 @@ impl Seen {
 
 #[test]
 fn what_was_promised_survives_kills_of_writers_and_readers_anywhere() {
+    if am_i_a_child() {
+        return;
+    }
     let stem = HandStem::new(FabricSpec {
         bulk_bytes: 16 * 1024,
         ..spec()
