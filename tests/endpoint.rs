@@ -15,6 +15,7 @@ mod kills;
 mod random;
 #[path = "endpoint/stem.rs"]
 mod stem;
+mod stories;
 #[path = "endpoint/visibility.rs"]
 mod visibility;
 

@@ -13,15 +13,15 @@ use std::time::Duration;
 
 #[path = "supervision_sim/check.rs"]
 mod check;
-#[path = "supervision_sim/dice.rs"]
-mod dice;
 #[path = "supervision_sim/operator.rs"]
 mod operator;
 #[path = "supervision_sim/plan.rs"]
 mod plan;
+mod stories;
 #[path = "supervision_sim/world.rs"]
 mod world;
 
+use stories::{number_of, only_seed};
 use world::{Fault, Tally, World};
 
 const SEEDS: u64 = 20_000;
@@ -88,15 +88,11 @@ fn play_on(world: &mut World) -> Result<(), String> {
     Ok(())
 }
 
-fn number_of(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
 /// Shows: whatever children, kernel, operator and stem do, and in whatever order it is noticed, nothing
 /// runs that should not, everything that should comes back, and all stop in order and in time.
 #[test]
 fn every_world_is_supervised_well() {
-    if let Some(seed) = number_of("SIM_SEED") {
+    if let Some(seed) = only_seed() {
         let Err(finding) = play(seed, None, true) else {
             panic!("a traced world always has something to tell");
         };
@@ -126,7 +122,7 @@ fn every_world_is_supervised_well() {
 /// Shows: the checker can fail. Each way to break the driver is noticed within a few hundred worlds.
 #[test]
 fn every_broken_driver_is_caught() {
-    if number_of("SIM_SEED").is_some() {
+    if only_seed().is_some() {
         return;
     }
     let faults: [(Fault, &str); 10] = [

@@ -12,27 +12,11 @@ use cluster::node::endpoint::{Endpoint, TURN_RECORDS};
 
 use super::spec;
 use super::stem::HandStem;
+use super::stories::{Dice, only_seed, seeds};
 
 const STORIES: u64 = 60;
 const STEPS: u32 = 250;
 const NODES: usize = 4;
-
-/// Numbers that look random, the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: u64) -> u64 {
-        // Marsaglia's xorshift, with a multiplication to scatter it.
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
-    }
-
-    fn pick(&mut self, length: usize) -> usize {
-        usize::try_from(self.below(length.try_into().unwrap())).unwrap()
-    }
-}
 
 /// What a link has promised, and what came of it.
 #[derive(Default)]
@@ -61,7 +45,7 @@ impl Story {
             .map(|at| stem.add(&format!("worker-{at}"), Role::Worker))
             .collect();
         let mut story = Self {
-            dice: Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+            dice: Dice::new(seed),
             stem,
             slots,
             endpoints: (0..NODES).map(|_| None).collect(),
@@ -80,7 +64,7 @@ impl Story {
     }
 
     fn step(&mut self) {
-        let at = self.dice.pick(NODES);
+        let at = self.dice.below(NODES);
         match self.dice.below(20) {
             0 => self.endpoints[at] = None,
             1 | 2 => self.sit(at),
@@ -95,7 +79,7 @@ impl Story {
     }
 
     fn publish(&mut self, from: usize) {
-        let to = self.dice.pick(NODES);
+        let to = self.dice.below(NODES);
         // Now and then one that no ring takes as yet.
         let padding = if self.dice.below(600) == 0 {
             self.dice.below(30_000)
@@ -108,7 +92,7 @@ impl Story {
         let number = self.numbers;
         self.numbers += 1;
         let mut payload = number.to_le_bytes().to_vec();
-        payload.resize(8 + usize::try_from(padding).unwrap(), 0x55);
+        payload.resize(8 + padding, 0x55);
         let link = self.links.entry((from, to)).or_default();
         if endpoint.publish(format!("to/{to}/"), &payload) {
             link.promised.push(number);
@@ -119,8 +103,8 @@ impl Story {
 
     /// `dies`: somewhere in it.
     fn drain(&mut self, at: usize, dies: bool) {
-        let budget = 1 + self.dice.pick(300);
-        let fatal = dies.then(|| self.dice.pick(budget));
+        let budget = 1 + self.dice.below(300);
+        let fatal = dies.then(|| self.dice.below(budget));
         let Some(mut endpoint) = self.endpoints[at].take() else {
             return;
         };
@@ -203,12 +187,8 @@ impl Story {
 
 #[test]
 fn what_was_promised_comes_in_order_whoever_dies_when() {
-    let only = std::env::var("SIM_SEED")
-        .ok()
-        .map(|seed| seed.parse::<u64>().unwrap());
-    let seeds = only.map_or(0..STORIES, |seed| seed..seed + 1);
     let (mut promised, mut refused) = (0, 0);
-    for seed in seeds {
+    for seed in seeds(STORIES) {
         println!("story {seed}");
         let mut story = Story::new(seed);
         for _ in 0..STEPS {
@@ -221,7 +201,7 @@ fn what_was_promised_comes_in_order_whoever_dies_when() {
         }
     }
     assert!(
-        only.is_some() || (promised > 10_000 && refused > 1_000),
+        only_seed().is_some() || (promised > 10_000 && refused > 1_000),
         "{promised} {refused}"
     );
 }

@@ -8,7 +8,7 @@ use cluster::names::NodeName;
 use cluster::supervise::child::{Ending, State};
 use cluster::supervise::fleet::{Action, Change};
 
-use crate::dice::TICK;
+use crate::stories::TICK;
 use crate::world::{Fault, Happening, LATENESS_MAX, World};
 
 /// SIGKILL is repeated this often.

@@ -8,8 +8,8 @@ use cluster::supervise::fleet::{Action, Change, Fleet};
 use cluster::supervise::vocabulary::{Past, RestartCause};
 
 use crate::check::Gates;
-use crate::dice::TICK;
 use crate::plan;
+use crate::stories::TICK;
 use crate::world::{Closing, Fault, Happening, Known, World};
 
 impl World {

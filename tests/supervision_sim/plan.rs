@@ -5,7 +5,7 @@ use std::time::Duration;
 use cluster::layout::spec::{Budget, LifePolicy, RestartPolicy, StageSpec};
 use cluster::supervise::child::Ending;
 
-use crate::dice::Dice;
+use crate::stories::Dice;
 
 /// A policy. What the checker measures delays by is the same for one child for ever; see [`change`].
 pub(crate) fn policy(dice: &mut Dice) -> LifePolicy {

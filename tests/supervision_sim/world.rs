@@ -10,8 +10,8 @@ use cluster::supervise::fleet::{Action, Change, Fleet};
 use cluster::sys::clock;
 
 use crate::check::Gates;
-use crate::dice::{Dice, TICK};
 use crate::plan;
+use crate::stories::{Dice, TICK};
 
 /// The loop may wake this late; the checker allows for it.
 pub(crate) const LATENESS_MAX: Duration = Duration::from_millis(30);
