@@ -3,6 +3,19 @@
 
 #![cfg(test)]
 
+/// Makes two tests of each story: over rings, and over streams.
+macro_rules! over_both {
+    ($($story:ident)*) => {
+        mod over_rings {
+            $(#[test] fn $story() { super::$story(); })*
+        }
+        mod over_streams {
+            $(#[test] fn $story() { crate::over_streams(super::$story); })*
+        }
+    };
+}
+use over_both;
+
 #[path = "endpoint/accounts.rs"]
 mod accounts;
 #[path = "endpoint/attaching.rs"]
@@ -16,12 +29,15 @@ mod random;
 #[path = "endpoint/stem.rs"]
 mod stem;
 mod stories;
+#[path = "endpoint/streams.rs"]
+mod streams;
 #[path = "endpoint/visibility.rs"]
 mod visibility;
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use cluster::fabric::{FabricSpec, Slot};
+use cluster::fabric::{FabricSpec, Slot, Transport};
 use cluster::layout::spec::Role;
 use cluster::node::endpoint::Endpoint;
 use cluster::sys::clock;
@@ -30,9 +46,20 @@ use stem::HandStem;
 /// What must come comes within this time on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+thread_local! {
+    /// What the stories of this thread are told over.
+    static TRANSPORT: Cell<Transport> = const { Cell::new(Transport::Ring) };
+}
+
+fn over_streams(story: fn()) {
+    TRANSPORT.set(Transport::Unix);
+    story();
+}
+
 /// Small rings and short waits, so that limits are reached.
 fn spec() -> FabricSpec {
     FabricSpec {
+        transport: TRANSPORT.get(),
         control_bytes: 4096,
         bulk_bytes: 4096,
         record_bytes_max: 1 << 20,
@@ -63,7 +90,7 @@ fn take(endpoint: &mut Endpoint, count: usize) -> Vec<(String, String)> {
         endpoint.drain(usize::MAX, |_, record| {
             taken.push((text(record.topic), text(record.payload)))
         });
-        assert!(clock::monotonic() < until, "only {taken:?} came");
+        assert!(clock::monotonic() < until, "only {} came", taken.len());
     }
     taken
 }

@@ -5,6 +5,7 @@
 //! record ever takes this way: it only brings the two ends of a ring together.
 
 pub mod rings;
+pub mod streams;
 
 use std::time::Duration;
 
@@ -88,6 +89,20 @@ pub enum Policy {
     Block(Duration),
     /// The link is cut until its reader declares its filter anew.
     Disconnect,
+    /// The oldest records in the queue make room for it. Of streams only: in a ring the oldest are the
+    /// reader's.
+    DropOldest,
+}
+
+/// What carries records from one node to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transport {
+    /// Rings in shared memory, which outlive both their ends.
+    #[default]
+    Ring,
+    /// Unix stream sockets behind queues in the writers' own memory, which die with them. What is shared
+    /// is the account alone.
+    Unix,
 }
 
 /// What a layout says of the fabric, for every endpoint.
@@ -105,6 +120,8 @@ pub struct FabricSpec {
     pub block: Duration,
     /// How endpoints wait for records.
     pub wait: Wait,
+    /// What carries the records.
+    pub transport: Transport,
     /// Topics with one of these prefixes go by the control ring.
     pub control_topics: Vec<String>,
     /// What becomes of records that find a ring full, by the longest prefix of their topic. A
@@ -121,6 +138,7 @@ impl Default for FabricSpec {
             ring_wait: Duration::from_secs(2),
             block: Duration::from_secs(1),
             wait: Wait::Block,
+            transport: Transport::Ring,
             control_topics: vec!["zeek/cluster/".to_owned(), "zeek.cluster.".to_owned()],
             policies: Vec::new(),
         }
@@ -195,8 +213,9 @@ pub enum Answer {
     /// The cluster's layout: behind the welcome, and again when it changes. Descriptors: a sealed memory
     /// file, which holds a [`SeatLayout`](crate::layout::seats::SeatLayout).
     Layout,
-    /// A ring. Descriptors: its memory, memory of the other side's bell, the other side's bell. To
-    /// somebody who looks: its memory only, read-only.
+    /// A ring. Descriptors: its memory, memory of the other side's bell, the other side's bell, and this
+    /// end's socket if the link is a stream; the memory is its account then, and each time either end
+    /// sits down anew both get another socket. To somebody who looks: its memory only, read-only.
     Ring(RingKey),
     /// Every ring that stands was handed over: records may flow.
     Seated,

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::context::Context;
-use super::raw::{RawFabric, RawFull, RawWait};
+use super::raw::{RawFabric, RawFull, RawTransport, RawWait};
 use super::values::{Period, Size};
-use crate::fabric::{FabricSpec, Policy, Wait};
+use crate::fabric::{FabricSpec, Policy, Transport, Wait};
 
 /// Smaller rings cost as much: a page is the least there is.
 const RING_BYTES_MIN: u64 = 4 << 10;
@@ -38,6 +38,10 @@ pub(super) fn read(raw: &RawFabric, ctx: &mut Context<'_>) -> FabricSpec {
             RawWait::Spin(Period(time)) => Wait::Spin(time),
             RawWait::Busy => Wait::Busy,
         }),
+        transport: match raw.transport {
+            None | Some(RawTransport::Ring) => Transport::Ring,
+            Some(RawTransport::Unix) => Transport::Unix,
+        },
         control_topics: raw.control_topics.clone().unwrap_or(default.control_topics),
         policies: policies
             .map(|entry| (entry.topic.clone(), policy(entry.policy)))
@@ -50,6 +54,7 @@ pub(super) fn read(raw: &RawFabric, ctx: &mut Context<'_>) -> FabricSpec {
 fn policy(raw: RawFull) -> Policy {
     match raw {
         RawFull::DropNewest => Policy::DropNewest,
+        RawFull::DropOldest => Policy::DropOldest,
         RawFull::Disconnect => Policy::Disconnect,
         RawFull::Block(Period(time)) => Policy::Block(time),
     }
@@ -102,6 +107,16 @@ fn check(spec: &FabricSpec, ctx: &mut Context<'_>) {
         let hint = "every node is told of all of them at its birth; use shorter prefixes";
         ctx.report.error(&["fabric"], message, hint);
     }
+    let mut policies = spec.policies.iter();
+    if spec.transport == Transport::Ring
+        && let Some((topic, _)) = policies.find(|(_, policy)| *policy == Policy::DropOldest)
+    {
+        let message =
+            format!("the topic \"{topic}\" is to drop its oldest records, which no ring can");
+        let hint = "the oldest records in a ring are its reader's already; \
+                    write transport: Unix, or use DropNewest";
+        ctx.report.error(&["fabric", "policies"], message, hint);
+    }
     let mut topics = BTreeSet::new();
     let twice = spec
         .policies
@@ -125,8 +140,13 @@ pub(super) fn words(spec: &FabricSpec) -> Vec<(&'static str, String)> {
     };
     let full = |policy: &Policy| match policy {
         Policy::DropNewest => "drop newest".to_owned(),
+        Policy::DropOldest => "drop oldest".to_owned(),
         Policy::Disconnect => "disconnect".to_owned(),
         Policy::Block(period) => format!("block {}", time(*period)),
+    };
+    let transport = match spec.transport {
+        Transport::Ring => "ring".to_owned(),
+        Transport::Unix => "unix".to_owned(),
     };
     let mut words = vec![
         ("fabric.control", bytes(spec.control_bytes)),
@@ -135,6 +155,7 @@ pub(super) fn words(spec: &FabricSpec) -> Vec<(&'static str, String)> {
         ("fabric.ring_wait", time(spec.ring_wait)),
         ("fabric.block", time(spec.block)),
         ("fabric.wait", wait),
+        ("fabric.transport", transport),
         ("fabric.control_topics", spec.control_topics.join(" ")),
     ];
     let policies = spec.policies.iter();
@@ -160,8 +181,9 @@ mod tests {
         assert_eq!(spec(""), FabricSpec::default());
         let said = spec(
             r#"control: "64KiB", bulk: "1MiB", record_bytes_max: "2MiB", ring_wait: "5s",
-            block: "100ms", wait: Spin("50us"), control_topics: ["a/"],
-            policies: [(topic: "b/", policy: Disconnect), (topic: "c", policy: Block("1s"))]"#,
+            block: "100ms", wait: Spin("50us"), transport: Unix, control_topics: ["a/"],
+            policies: [(topic: "b/", policy: Disconnect), (topic: "c", policy: Block("1s")),
+                (topic: "d", policy: DropOldest)]"#,
         );
         let expected = FabricSpec {
             control_bytes: 64 << 10,
@@ -170,16 +192,20 @@ mod tests {
             ring_wait: Duration::from_secs(5),
             block: Duration::from_millis(100),
             wait: Wait::Spin(Duration::from_micros(50)),
+            transport: Transport::Unix,
             control_topics: vec!["a/".to_owned()],
             policies: vec![
                 ("b/".to_owned(), Policy::Disconnect),
                 ("c".to_owned(), Policy::Block(Duration::from_secs(1))),
+                ("d".to_owned(), Policy::DropOldest),
             ],
         };
         assert_eq!(said, expected);
         assert_eq!(spec("wait: Busy").wait, Wait::Busy);
+        assert_eq!(spec("transport: Ring").transport, Transport::Ring);
         let words = words(&said);
         assert!(words.contains(&("fabric.wait", "spin 50us".to_owned())));
+        assert!(words.contains(&("fabric.transport", "unix".to_owned())));
         assert!(words.contains(&("fabric.policies", "\"c\": block 1s".to_owned())));
     }
 
@@ -219,6 +245,10 @@ mod tests {
                 "policies: [(topic: \"a\", policy: Disconnect), (topic: \"a\", policy: DropNewest)]",
             )),
             r#"1:11|-|fabric.policies|the topic "a" has two policies|keep one of them"#,
+        );
+        same(
+            refused(&with("policies: [(topic: \"a\", policy: DropOldest)]")),
+            r#"1:11|-|fabric.policies|the topic "a" is to drop its oldest records, which no ring can|the oldest records in a ring are its reader's already; write transport: Unix, or use DropNewest"#,
         );
         let long = "x".repeat(TOPIC_BYTES_MAX + 1);
         same(

@@ -3,7 +3,7 @@
 //! Which words they are stands in `raw`, where they are read; why they are not acted on, here.
 
 use super::finding::Severity;
-use super::raw::{RawController, RawFabric, RawInstance, RawLayout, RawNode};
+use super::raw::{RawController, RawInstance, RawLayout, RawNode};
 use super::report::Report;
 
 pub(super) const OWN_NAME: &str = "each node knows its own name; the supervisor is none of them";
@@ -11,7 +11,7 @@ pub(super) const SCRIPTS: &str = "this build runs no scripts";
 pub(super) const SOCKETS: &str = "this build serves no WebSocket";
 pub(super) const HOSTS: &str = "nothing crosses to another host in this build";
 pub(super) const LOGGING: &str = "this build writes no logs of events";
-pub(super) const TRANSPORT: &str = "nodes of one host meet in rings of shared memory only";
+pub(super) const TRANSPORT: &str = "all nodes of a host meet by one transport; say it in `fabric`";
 pub(super) const STORES: &str = "this build has no stores";
 pub(super) const CAPTURE: &str = "it is kept in the topology; this build's roles capture nothing";
 pub(super) const CONTROLLER: &str = "this build's controller listens nowhere";
@@ -25,7 +25,6 @@ pub(super) fn report<'a>(
 ) {
     words(&[], RawLayout::LATER, report);
     words(&["controller"], RawController::LATER, report);
-    words(&["fabric"], RawFabric::LATER, report);
     for name in instances {
         words(&["instances", name], RawInstance::LATER, report);
     }
@@ -54,7 +53,6 @@ mod tests {
         for (table, [before, behind]) in [
             (RawLayout::LATER, ["", ""]),
             (RawController::LATER, ["controller: (", "),"]),
-            (RawFabric::LATER, ["fabric: (", "),"]),
             (RawInstance::LATER, ["instances: {\"here\": (", ")},"]),
             (
                 RawNode::LATER,

@@ -165,9 +165,7 @@ shape! {
         wait: Option<RawWait>,
         control_topics: Option<Vec<String>>,
         policies: Vec<RawTopicPolicy>,
-    }
-    later {
-        TRANSPORT { transport }
+        transport: Option<RawTransport>,
     }
 }
 
@@ -324,6 +322,13 @@ pub(super) enum RawScheme {
     Dot,
 }
 
+/// `fabric.transport`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum RawTransport {
+    Ring,
+    Unix,
+}
+
 /// An entry of `fabric.policies`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -336,6 +341,7 @@ pub(super) struct RawTopicPolicy {
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) enum RawFull {
     DropNewest,
+    DropOldest,
     Disconnect,
     Block(Period),
 }

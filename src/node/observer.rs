@@ -65,38 +65,52 @@ pub struct Link {
 /// What became of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// They lay whole in a ring.
+    /// They lay whole in a ring, or were queued for a stream.
     pub accepted: u64,
     /// Their reader released them.
     pub delivered: u64,
     /// They were put aside, for they killed their reader.
     pub dead_letters: u64,
-    /// They lie in a ring.
+    /// They lie in a ring, or in a stream's queue or socket.
     pub in_flight: u64,
-    /// So many bytes of rings they fill.
+    /// So many bytes of rings they fill; a stream's account counts records only.
     pub in_flight_bytes: u64,
-    /// They did not get into a ring, for the reasons of [`DropReason::ALL`] in their order.
+    /// They do not get there, for the reasons of [`DropReason::ALL`] in their order.
     pub dropped: [u64; DropReason::ALL.len()],
 }
 
 impl Account {
-    /// Records that were to get there: accepted and dropped ones.
+    /// Records that were to get there: accepted ones, and those that were dropped instead.
     #[must_use]
     pub fn published(&self) -> u64 {
-        self.accepted.saturating_add(self.dropped_in_all())
+        let refused = self.sum_of_dropped(|reason| !reason.is_after_acceptance());
+        self.accepted.saturating_add(refused)
     }
 
-    /// Records that did not get into a ring.
+    /// Records that do not get there.
     #[must_use]
     pub fn dropped_in_all(&self) -> u64 {
-        self.dropped.iter().copied().fold(0, u64::saturating_add)
+        self.sum_of_dropped(|_| true)
+    }
+
+    fn sum_of_dropped(&self, counts: impl Fn(DropReason) -> bool) -> u64 {
+        let dropped = DropReason::ALL.into_iter().zip(self.dropped);
+        let dropped = dropped.filter(|(reason, _)| counts(*reason));
+        dropped.fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
     /// Is every published record accounted for?
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        let known = self.delivered.checked_add(self.dead_letters);
-        known.and_then(|known| known.checked_add(self.in_flight)) == Some(self.accepted)
+        let taken_back = self.sum_of_dropped(DropReason::is_after_acceptance);
+        let parts = [
+            self.delivered,
+            self.dead_letters,
+            self.in_flight,
+            taken_back,
+        ];
+        let known = parts.into_iter().try_fold(0, u64::checked_add);
+        known == Some(self.accepted)
     }
 
     /// Adds what became of other records.
@@ -245,7 +259,9 @@ pub fn lost_without_ring(count: u64) -> Account {
         DropReason::Full
         | DropReason::Timeout
         | DropReason::TooLarge
-        | DropReason::Disconnected => 0,
+        | DropReason::Disconnected
+        | DropReason::Oldest
+        | DropReason::Lost => 0,
     });
     Account {
         dropped,
@@ -333,7 +349,7 @@ mod tests {
         assert_eq!((link.successions, link.capacity), (1, 256));
         assert_eq!((account.accepted, account.delivered), (3, 1));
         assert_eq!((account.in_flight, account.in_flight_bytes), (2, 48));
-        assert_eq!(account.dropped, [2, 0, 1, 0, 0]);
+        assert_eq!(account.dropped, [2, 0, 1, 0, 0, 0, 0]);
         assert_eq!(account.published(), 6);
         assert!(account.adds_up());
     }

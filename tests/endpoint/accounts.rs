@@ -20,7 +20,6 @@ fn policy(policy: Policy) -> FabricSpec {
     }
 }
 
-#[test]
 fn a_full_ring_drops_the_newest_and_counts_it() {
     let (stem, from, to) = pair(spec());
     let mut worker = stem.endpoint(from, &[]);
@@ -83,7 +82,6 @@ fn drops_are_still_known_after_a_larger_ring_took_over() {
     );
 }
 
-#[test]
 fn a_link_that_is_cut_stays_cut_until_its_reader_declares_anew() {
     let (stem, from, to) = pair(policy(Policy::Disconnect));
     let mut worker = stem.endpoint(from, &[]);
@@ -106,7 +104,6 @@ fn a_link_that_is_cut_stays_cut_until_its_reader_declares_anew() {
     assert_eq!(stem.accounts(from, to).disconnected, disconnected);
 }
 
-#[test]
 fn a_logger_is_waited_for_while_it_works_and_not_longer_than_said() {
     let stem = HandStem::new(policy(Policy::Block(Duration::from_secs(20))));
     let (from, to) = (
@@ -139,7 +136,6 @@ fn a_logger_is_waited_for_while_it_works_and_not_longer_than_said() {
 
 /// Shows: a full ring is waited for when a logger reads it and somebody else writes; all other drops
 /// together take less time than waiting for each of them would.
-#[test]
 fn only_loggers_are_waited_for_and_they_wait_for_nobody() {
     const WAIT: Duration = Duration::from_millis(200);
     let stem = HandStem::new(policy(Policy::Block(WAIT)));
@@ -171,7 +167,6 @@ fn only_loggers_are_waited_for_and_they_wait_for_nobody() {
     assert!(began.elapsed() >= WAIT);
 }
 
-#[test]
 fn one_that_is_full_does_not_keep_others_from_the_record() {
     let stem = HandStem::new(spec());
     let from = stem.add("worker-1", Role::Worker);
@@ -191,7 +186,6 @@ fn one_that_is_full_does_not_keep_others_from_the_record() {
     assert!(stem.accounts(from, slow).full > 100);
 }
 
-#[test]
 fn a_ring_that_does_not_come_is_waited_for_once_and_counted() {
     let (stem, from, to) = pair(FabricSpec {
         ring_wait: Duration::from_millis(100),
@@ -212,4 +206,13 @@ fn a_ring_that_does_not_come_is_waited_for_once_and_counted() {
     );
     assert_eq!(stem.accounts(from, to).no_ring, 1_001);
     assert!(take_now(&mut manager).is_empty());
+}
+
+super::over_both! {
+    a_full_ring_drops_the_newest_and_counts_it
+    a_link_that_is_cut_stays_cut_until_its_reader_declares_anew
+    a_logger_is_waited_for_while_it_works_and_not_longer_than_said
+    only_loggers_are_waited_for_and_they_wait_for_nobody
+    one_that_is_full_does_not_keep_others_from_the_record
+    a_ring_that_does_not_come_is_waited_for_once_and_counted
 }

@@ -7,7 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
-use cluster::fabric::{Answer, Ask, FabricSpec, PACKET_BYTES_MAX, Refusal, RingKey, Slot, VERSION};
+use cluster::fabric::streams::{ACCOUNT_BYTES, Streams};
+use cluster::fabric::{
+    Answer, Ask, FabricSpec, PACKET_BYTES_MAX, Refusal, RingKey, Slot, Transport, VERSION,
+};
 use cluster::layout::spec::Role;
 use cluster::names::{Incarnation, LifeId, NodeName};
 use cluster::node::endpoint::Endpoint;
@@ -37,6 +40,7 @@ struct Inner {
     layout: Option<OwnedFd>,
     nodes: BTreeMap<Slot, Node>,
     rings: BTreeMap<RingKey, OwnedFd>,
+    streams: Streams,
     /// Rings are not made while this is set.
     withholds: bool,
     /// Rings that their readers have drained.
@@ -66,6 +70,9 @@ pub(crate) struct Accounts {
     pub(crate) too_large: u64,
     pub(crate) disconnected: u64,
     pub(crate) no_ring: u64,
+    /// Of those that streams had accepted.
+    pub(crate) oldest: u64,
+    pub(crate) lost: u64,
 }
 
 impl Accounts {
@@ -92,6 +99,7 @@ impl HandStem {
             layout: None,
             nodes: BTreeMap::new(),
             rings: BTreeMap::new(),
+            streams: Streams::default(),
             withholds: false,
             drained: Vec::new(),
             guests: guests::Guests::default(),
@@ -244,20 +252,24 @@ impl Inner {
         if let Some(layout) = &self.layout {
             self.say(slot, &Answer::Layout, &[layout]);
         }
-        for key in self.rings.keys() {
-            self.tell_of_ring(slot, *key);
+        for key in self.rings.keys().copied().collect::<Vec<_>>() {
+            self.tell_of_ring(slot, key);
         }
         self.say(slot, &Answer::Seated, &[]);
         self.tell_all();
     }
 
     fn say(&self, to: Slot, answer: &Answer, files: &[&OwnedFd]) {
+        let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
+        self.say_with(to, answer, &files);
+    }
+
+    fn say_with(&self, to: Slot, answer: &Answer, files: &[BorrowedFd<'_>]) {
         let Some(socket) = self.nodes.get(&to).and_then(|node| node.socket.as_ref()) else {
             return;
         };
         let packet = postcard::to_stdvec(answer).unwrap();
-        let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
-        match packet::send(socket.as_fd(), &packet, &files) {
+        match packet::send(socket.as_fd(), &packet, files) {
             Ok(()) => {}
             // It died; the next one is told of everything.
             Err(error) => assert_ne!(error.kind(), ErrorKind::WouldBlock),
@@ -265,18 +277,37 @@ impl Inner {
     }
 
     /// Tells `to` of a ring if it is one of its own.
-    fn tell_of_ring(&self, to: Slot, key: RingKey) {
+    fn tell_of_ring(&mut self, to: Slot, key: RingKey) {
         let peer = match to {
             to if to == key.from => key.to,
             to if to == key.to => key.from,
             _ => return,
         };
+        if self.nodes.get(&to).is_none_or(|node| node.socket.is_none()) {
+            return; // told of when it sits down
+        }
+        let is_stream = self.spec.transport == Transport::Unix;
+        let is_new = is_stream && self.streams.ensure(key, to).unwrap();
         let bell = &self.nodes[&peer].bell;
-        self.say(
-            to,
-            &Answer::Ring(key),
-            &[&self.rings[&key], &bell.page, &bell.event],
-        );
+        let mut files = vec![
+            self.rings[&key].as_fd(),
+            bell.page.as_fd(),
+            bell.event.as_fd(),
+        ];
+        files.extend(self.streams.get(key, to));
+        self.say_with(to, &Answer::Ring(key), &files);
+        self.streams.forget(key, to);
+        if is_new {
+            if self
+                .board
+                .entry(peer)
+                .is_none_or(|entry| entry.state == State::Left)
+            {
+                self.streams.forget(key, peer);
+            } else {
+                self.tell_of_ring(peer, key);
+            }
+        }
     }
 
     fn hear(&mut self, from: Slot, ask: Ask) {
@@ -306,17 +337,33 @@ impl Inner {
                     return self.say(from, &Answer::Refused { why, ring }, &[]);
                 }
                 let mut known = self.rings.range(key(0)..=key(u32::MAX));
-                let index = known.next_back().map_or(0, |(key, _)| key.index + 1);
+                let index = known
+                    .clone()
+                    .next_back()
+                    .map_or(0, |(key, _)| key.index + 1);
                 let first = match class {
                     cluster::fabric::Class::Control => self.spec.control_bytes,
                     cluster::fabric::Class::Bulk => self.spec.bulk_bytes,
                 };
-                let needed = ring::capacity_for(usize::try_from(record_bytes).unwrap());
+                let (needed, first) = match self.spec.transport {
+                    Transport::Ring => {
+                        (ring::capacity_for(record_bytes.try_into().unwrap()), first)
+                    }
+                    Transport::Unix => (0, ACCOUNT_BYTES),
+                };
+                if known.next_back().is_some() && self.spec.transport == Transport::Unix {
+                    return self.tell_of_ring(from, key(0)); // one account for all its life
+                }
                 let bytes = needed.max(usize::try_from(first).unwrap());
                 self.rings.insert(key(index), ring::create(bytes).unwrap());
+                let is_stream = self.spec.transport == Transport::Unix;
+                let is_seated = self.nodes[&to].socket.is_some();
                 self.tell_of_ring(to, key(index));
                 self.nodes[&to].ringer.ring_if_asleep().unwrap();
-                self.tell_of_ring(from, key(index));
+                // The other end of a reader's stream went to the writer with it.
+                if !is_stream || !is_seated {
+                    self.tell_of_ring(from, key(index));
+                }
             }
             Ask::Drained(key) => {
                 assert_eq!(key.to, from, "only its reader drains a ring");
@@ -375,6 +422,8 @@ impl Inner {
             sum.too_large += seen.dropped(DropReason::TooLarge);
             sum.disconnected += seen.dropped(DropReason::Disconnected);
             sum.no_ring += seen.dropped(DropReason::NoRing);
+            sum.oldest += seen.dropped(DropReason::Oldest);
+            sum.lost += seen.dropped(DropReason::Lost);
         }
         sum
     }

@@ -13,7 +13,6 @@ fn said(topic: &str, payload: &str) -> (String, String) {
     (topic.to_owned(), payload.to_owned())
 }
 
-#[test]
 fn everybody_can_publish_to_everybody_and_nobody_to_itself() {
     let stem = HandStem::new(spec());
     let names = ["manager", "logger-1", "proxy-1", "worker-1"];
@@ -44,7 +43,6 @@ fn everybody_can_publish_to_everybody_and_nobody_to_itself() {
     }
 }
 
-#[test]
 fn a_topic_reaches_prefixes_of_itself_and_no_longer_ones() {
     let stem = HandStem::new(spec());
     let manager = stem.add("manager", Role::Manager);
@@ -74,7 +72,6 @@ fn a_topic_reaches_prefixes_of_itself_and_no_longer_ones() {
     assert_eq!(take(&mut one, 1), [said("zeek/x/worker-10", "both")]);
 }
 
-#[test]
 fn what_is_unsubscribed_comes_no_more() {
     let (stem, worker, manager) = pair(spec());
     let mut worker = stem.endpoint(worker, &[]);
@@ -86,7 +83,6 @@ fn what_is_unsubscribed_comes_no_more() {
     assert_eq!(take(&mut manager, 2), [said("b/1", ""), said("b/2", "")]);
 }
 
-#[test]
 fn records_of_one_sender_and_class_keep_their_order_and_control_comes_first() {
     let (stem, worker, manager) = pair(spec());
     let mut worker = stem.endpoint(worker, &[]);
@@ -132,7 +128,6 @@ fn a_larger_record_gets_a_larger_ring_and_comes_in_its_turn() {
     assert_eq!(stem.accounts(from, to).too_large, 1);
 }
 
-#[test]
 fn many_sources_take_turns() {
     let stem = HandStem::new(spec());
     let manager = stem.add("manager", Role::Manager);
@@ -161,7 +156,6 @@ fn many_sources_take_turns() {
     );
 }
 
-#[test]
 fn a_handler_may_publish() {
     let (stem, worker, manager) = pair(spec());
     let mut worker = stem.endpoint(worker, &["pong"]);
@@ -177,7 +171,6 @@ fn a_handler_may_publish() {
     assert_eq!(take(&mut worker, 1), [said("pong", "1")]);
 }
 
-#[test]
 fn a_sleeper_is_woken_by_a_record_and_by_the_board() {
     let (stem, from, to) = pair(spec());
     let mut worker = stem.endpoint(from, &[]);
@@ -208,7 +201,6 @@ fn a_sleeper_is_woken_by_a_record_and_by_the_board() {
     assert_eq!(asleep, 200);
 }
 
-#[test]
 fn a_batch_rings_at_its_end_and_loses_nothing() {
     let (stem, from, to) = pair(spec());
     let mut worker = stem.endpoint(from, &[]);
@@ -225,7 +217,6 @@ fn a_batch_rings_at_its_end_and_loses_nothing() {
     });
 }
 
-#[test]
 fn what_is_kept_stays_until_it_is_released() {
     let (stem, from, to) = pair(spec());
     let mut worker = stem.endpoint(from, &[]);
@@ -268,4 +259,16 @@ fn a_record_that_meets_a_ring_with_room_takes_no_memory_on_either_side() {
     carry();
     let info = allocation_counter::measure(|| (0..100).for_each(|_| carry()));
     assert_eq!((info.count_total, info.bytes_total), (0, 0));
+}
+
+super::over_both! {
+    everybody_can_publish_to_everybody_and_nobody_to_itself
+    a_topic_reaches_prefixes_of_itself_and_no_longer_ones
+    what_is_unsubscribed_comes_no_more
+    records_of_one_sender_and_class_keep_their_order_and_control_comes_first
+    many_sources_take_turns
+    a_handler_may_publish
+    a_sleeper_is_woken_by_a_record_and_by_the_board
+    a_batch_rings_at_its_end_and_loses_nothing
+    what_is_kept_stays_until_it_is_released
 }

@@ -11,7 +11,7 @@ use super::record::{self, Handling, Receipt, Record};
 use super::seating::HandedRing;
 use super::source::{Next, Source};
 use super::subscriptions::Delivery;
-use crate::fabric::{Ask, Class, RingKey};
+use crate::fabric::{Ask, Class, RECORD_HEADER_BYTES, RingKey};
 use crate::shm::board::State;
 
 /// Records from one source before the next one's turn. After a death at most so many come again though
@@ -58,7 +58,12 @@ impl Inbox {
         let Some(source) = self.sources.get_mut(place) else {
             return;
         };
-        if let Err(error) = source.hand_over(ring, fault) {
+        let record_bytes_max = outbox
+            .spec
+            .record_bytes_max
+            .saturating_add(RECORD_HEADER_BYTES);
+        let record_bytes_max = usize::try_from(record_bytes_max).unwrap_or(usize::MAX);
+        if let Err(error) = source.hand_over(ring, fault, record_bytes_max) {
             log::warn!("peer={} event=bad_ring error=\"{error}\"", from.0);
         }
         let state = outbox.peers.entry(from).map(|entry| entry.state);
@@ -161,8 +166,8 @@ impl Inbox {
             put_aside(source, next, &bytes, context.as_mut(), &self.letters);
         }
         let mut taken = 0;
-        if let Err(corrupt) = source.look() {
-            source.close(corrupt);
+        if let Err(error) = source.look() {
+            source.close(&error);
         }
         // What is published meanwhile waits for the next turn: a look at each record would make the writer
         // wait for its cache line at each.
@@ -178,8 +183,8 @@ impl Inbox {
                     outbox.stem.send(&Ask::Drained(RingKey { to, ..over }));
                     continue;
                 }
-                Err(corrupt) => {
-                    source.close(corrupt);
+                Err(error) => {
+                    source.close(&error);
                     break;
                 }
             };
@@ -194,7 +199,7 @@ impl Inbox {
                 context.as_mut().ring(source.from);
             }
         }
-        if source.settle() {
+        if source.settle() | source.took_part() {
             context.as_mut().ring(source.from);
         }
         taken

@@ -1,6 +1,6 @@
 //! One way out: this node's writing end toward one other node, for one class of records.
 //!
-//! Owns: its ring's mapping. Says what happened; [`super::outbox`] decides what follows.
+//! Owns: its ring's mapping; or its stream, and the mapping of its account. Says what happened; [`super::outbox`] decides what follows.
 
 use std::io;
 use std::num::NonZeroU64;
@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::file::FileId;
 use super::seating::HandedRing;
+use super::sending::{Limits, Pumped, Sending};
 use crate::fabric::Refusal;
 use crate::shm::ring::{DropReason, PushError, Writer};
 
@@ -26,6 +27,8 @@ struct Open {
     index: u32,
     file: FileId,
     writer: Writer,
+    /// What carries the records, if the ring does not.
+    stream: Option<Sending>,
 }
 
 #[derive(Debug)]
@@ -60,8 +63,12 @@ impl Link {
         let Some(open) = &mut self.ring else {
             return Err(Refused::NoRing);
         };
-        match open.writer.try_push(parts) {
-            Ok(_) => Ok(()),
+        let pushed = match &mut open.stream {
+            None => open.writer.try_push(parts).map(drop),
+            Some(stream) => stream.push(parts, &mut open.writer),
+        };
+        match pushed {
+            Ok(()) => Ok(()),
             Err(PushError::Full) => Err(Refused::Full),
             Err(error) => Err(self.refused(error)),
         }
@@ -92,8 +99,26 @@ impl Link {
     /// Is there a ring that takes such a record?
     pub(super) fn takes(&self, record_bytes: usize) -> bool {
         self.ring.as_ref().is_some_and(|open| {
-            open.writer.moved_on().is_none() && record_bytes <= open.writer.record_bytes_max()
+            let fits = record_bytes <= open.writer.record_bytes_max();
+            open.stream.is_some() || (open.writer.moved_on().is_none() && fits)
         })
+    }
+
+    /// Writes what a stream's socket takes. `None`: this link is none, or spoiled.
+    pub(super) fn pump(&mut self) -> Option<Pumped> {
+        let open = self.ring.as_mut()?;
+        let pumped = open.stream.as_mut()?.pump(&mut open.writer);
+        pumped.map_err(|corrupt| self.spoiled(&corrupt)).ok()
+    }
+
+    /// Drops the oldest records in a stream's queue for one of so many bytes. False: there is no room
+    /// yet, or this is a ring.
+    pub(super) fn drop_oldest(&mut self, record_bytes: usize) -> bool {
+        let Some(open) = &mut self.ring else {
+            return false;
+        };
+        let stream = open.stream.as_mut();
+        stream.is_some_and(|stream| stream.drop_oldest(record_bytes, &mut open.writer))
     }
 
     /// Says that this end waits for room, and whether it is there.
@@ -101,6 +126,10 @@ impl Link {
         let Some(open) = &mut self.ring else {
             return Err(Refused::NoRing);
         };
+        if let Some(stream) = &mut open.stream {
+            let there = stream.wants_room(record_bytes, &mut open.writer);
+            return there.map_err(|corrupt| self.spoiled(&corrupt));
+        }
         // A quarter of the ring at once, or the reader would have to wake us for every record.
         let length = record_bytes.max(open.writer.record_bytes_max() / 4);
         match open.writer.want_room(length) {
@@ -118,10 +147,16 @@ impl Link {
 
     /// Goes on with this ring, unless it is an old one. Whatever comes in whichever order, by one stem
     /// or another: the ring of the highest index is written, and each below it names the next.
-    pub(super) fn hand_over(&mut self, ring: HandedRing) -> io::Result<()> {
+    ///
+    /// A stream has one account all its life, and a socket for each life of either end. Its queue takes
+    /// what `limits` say.
+    pub(super) fn hand_over(&mut self, ring: HandedRing, limits: Limits) -> io::Result<()> {
         let index = ring.key.index;
         let file = FileId::of(&ring.memory)?;
-        if self.ring.as_ref().is_some_and(|open| open.file == file) {
+        if let Some(open) = self.ring.as_mut().filter(|open| open.file == file) {
+            if let (Some(stream), Some(socket)) = (&mut open.stream, ring.socket) {
+                stream.connect(socket, &open.writer);
+            }
             return Ok(());
         }
         let mut writer = Writer::map(ring.memory)?;
@@ -138,10 +173,16 @@ impl Link {
             writer.take_over_drops(&old.writer);
             old.writer.move_on(next);
         }
+        let stream = ring.socket.map(|socket| {
+            let mut stream = Sending::new(&mut writer, limits);
+            stream.connect(socket, &writer);
+            stream
+        });
         self.ring = Some(Open {
             index,
             file,
             writer,
+            stream,
         });
         self.asked = None;
         Ok(())

@@ -24,9 +24,11 @@ mod inbox;
 mod link;
 mod outbox;
 mod peers;
+mod receiving;
 mod record;
 mod route;
 pub(in crate::node) mod seating;
+mod sending;
 mod sleep;
 pub(in crate::node) mod socket;
 mod source;
@@ -218,6 +220,7 @@ impl Endpoint {
         F: FnMut(&mut Outbox, &Record<'_>) -> H,
         H: Into<Handling>,
     {
+        self.outbox.pump_stuck();
         self.inbox.catch_up(&mut self.outbox);
         self.look_at_socket_now_and_then();
         let taken = self.inbox.drain(&mut self.outbox, budget, &mut handle);

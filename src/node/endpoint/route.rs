@@ -72,7 +72,7 @@ impl Route {
             peers.for_each_subscriber(topic, |to| {
                 let drops_newest = match self.policy {
                     Some(Policy::DropNewest) => true,
-                    Some(Policy::Disconnect) => false,
+                    Some(Policy::Disconnect | Policy::DropOldest) => false,
                     Some(Policy::Block(_)) | None => {
                         !peers.entry(*to).is_some_and(|peer| may_wait_for(me, peer))
                     }

@@ -63,13 +63,25 @@ pub(super) struct HandedRing {
     pub(super) memory: OwnedFd,
     /// Of the node at the other end.
     pub(super) bell: bell::Files,
+    /// This end's, if the link is a stream; the memory is its account.
+    pub(super) socket: Option<OwnedFd>,
 }
 
 impl HandedRing {
     pub(super) fn from_packet(key: RingKey, descriptors: Vec<OwnedFd>) -> Option<Self> {
-        let [memory, page, event] = <[OwnedFd; 3]>::try_from(descriptors).ok()?;
-        let bell = bell::Files { page, event };
-        Some(Self { key, memory, bell })
+        let mut descriptors = descriptors.into_iter();
+        let (memory, page, event) = (
+            descriptors.next()?,
+            descriptors.next()?,
+            descriptors.next()?,
+        );
+        let socket = descriptors.next();
+        descriptors.next().is_none().then_some(Self {
+            key,
+            memory,
+            bell: bell::Files { page, event },
+            socket,
+        })
     }
 }
 
@@ -97,7 +109,9 @@ pub(super) fn be_seated(socket: &mut SeatSocket, limit: Duration) -> Result<Seat
         match answer {
             Answer::Ring(key) => {
                 let ring = HandedRing::from_packet(key, descriptors);
-                let ring = ring.ok_or(SeatError::Confused("a ring has three descriptors"))?;
+                let ring = ring.ok_or(SeatError::Confused(
+                    "a ring has three descriptors, and a stream four",
+                ))?;
                 seated.rings.push(ring);
             }
             Answer::Layout => seated.layout = descriptors.into_iter().next(),

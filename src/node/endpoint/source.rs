@@ -7,11 +7,12 @@ use std::collections::VecDeque;
 use std::io;
 
 use super::file::FileId;
+use super::receiving::Receiving;
 use super::record::Receipt;
 use super::seating::HandedRing;
 use super::subscriptions::{Delivery, Subscriptions};
 use crate::fabric::{Class, RingKey, Slot};
-use crate::shm::ring::{Corrupt, Delivery as Drained, Reader};
+use crate::shm::ring::{Delivery as Drained, Reader};
 
 use super::dead_letter::DEATHS_MAX;
 
@@ -44,6 +45,8 @@ struct Incoming {
     index: u32,
     file: FileId,
     reader: Reader,
+    /// What carries the records, if the ring does not: it is the account then.
+    stream: Option<Receiving>,
     /// The number of the record that killed too many.
     poison: Option<u64>,
 }
@@ -55,6 +58,28 @@ pub(super) struct Next {
     pub(super) receipt: Receipt,
     /// It killed too many: it is a dead letter.
     pub(super) is_poison: bool,
+}
+
+impl Incoming {
+    /// The next record, into `buffer`: out of the ring, or out of the stream, whose account has a place
+    /// for it.
+    #[inline]
+    fn take(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<Drained>> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(self.reader.drain(buffer)?);
+        };
+        let next = self.reader.next_number();
+        let Some(frame) = stream.peek()?.filter(|frame| frame.number == next) else {
+            return Ok(None);
+        };
+        let Some(drained) = self.reader.drain(buffer)? else {
+            let text = "a record that was not accounted for";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        };
+        frame.record.clone_into(buffer);
+        stream.pass();
+        Ok(Some(drained))
+    }
 }
 
 impl Source {
@@ -77,10 +102,18 @@ impl Source {
 
     /// A ring to read, known already or not. `fault`: the last incarnation of this node ended by its
     /// own fault, which is counted against the record it had in hand.
-    pub(super) fn hand_over(&mut self, ring: HandedRing, fault: bool) -> io::Result<()> {
+    pub(super) fn hand_over(
+        &mut self,
+        ring: HandedRing,
+        fault: bool,
+        record_bytes_max: usize,
+    ) -> io::Result<()> {
         let index = ring.key.index;
         let file = FileId::of(&ring.memory)?;
-        if self.rings.iter().any(|known| known.file == file) {
+        if let Some(known) = self.rings.iter_mut().find(|known| known.file == file) {
+            if let (Some(stream), Some(socket)) = (&mut known.stream, ring.socket) {
+                stream.connect(socket);
+            }
             return Ok(());
         }
         let mut reader = Reader::map(ring.memory)?;
@@ -101,12 +134,18 @@ impl Source {
         self.is_orphan = false;
         let place = self.rings.partition_point(|known| known.index < index);
         let poison = poison.map(|in_hand| in_hand.number);
+        let stream = ring.socket.map(|socket| {
+            let mut stream = Receiving::new(record_bytes_max);
+            stream.connect(socket);
+            stream
+        });
         self.rings.insert(
             place,
             Incoming {
                 index,
                 file,
                 reader,
+                stream,
                 poison,
             },
         );
@@ -115,11 +154,14 @@ impl Source {
 
     /// Takes the next record out, into `buffer`.
     #[inline]
-    pub(super) fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Next>, Corrupt> {
+    pub(super) fn next(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<Next>> {
+        if self.rings.front().is_some_and(|ring| ring.stream.is_some()) {
+            self.pass_over_lost(buffer)?;
+        }
         let Some(ring) = self.rings.front_mut() else {
             return Ok(None);
         };
-        let Some(drained) = ring.reader.drain(buffer)? else {
+        let Some(drained) = ring.take(buffer)? else {
             return Ok(None);
         };
         let number = drained.number();
@@ -135,12 +177,67 @@ impl Source {
         }))
     }
 
+    /// Releases, as lost, what stands in a stream's account and will not come: its writer says that it
+    /// begins behind it, or is gone for good. Passes over what has come before.
+    fn pass_over_lost(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        while let Some(ring) = self.rings.front_mut() {
+            let Some(stream) = &mut ring.stream else {
+                break;
+            };
+            let next = ring.reader.next_number();
+            let frame = stream.peek()?;
+            let begins = match frame.map(|frame| (frame.number, frame.record.is_empty())) {
+                Some((number, is_empty)) if number < next || is_empty && number == next => {
+                    stream.pass();
+                    continue;
+                }
+                Some((number, _)) => number,
+                None if stream.is_over() && self.is_orphan => u64::MAX,
+                None => break,
+            };
+            if begins == next || !self.kept.is_empty() {
+                break;
+            }
+            let Some(lost) = ring.reader.drain(buffer)? else {
+                break;
+            };
+            self.release_handled();
+            if let Some(ring) = self.rings.front_mut() {
+                ring.reader.release_as_lost(lost);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a part of a large frame made room for more of it?
+    pub(super) fn took_part(&mut self) -> bool {
+        let stream = self.rings.front_mut().and_then(|ring| ring.stream.as_mut());
+        stream.is_some_and(Receiving::take_part)
+    }
+
     /// Is there something to do here? The last look before sleep.
     #[inline]
     pub(super) fn has_work(&mut self) -> bool {
         let Some(ring) = self.rings.front_mut().filter(|_| self.stalled.is_none()) else {
             return false;
         };
+        if let Some(stream) = &mut ring.stream {
+            // Of a frame that is there its place in the account is, too. One that is garbage has work:
+            // to be closed.
+            let Ok(is_empty) = ring.reader.is_empty() else {
+                return true;
+            };
+            if is_empty {
+                return self.is_orphan && self.kept.is_empty();
+            }
+            let next = ring.reader.next_number();
+            return match stream.peek().map(|frame| frame.map(|frame| frame.number)) {
+                Ok(Some(number)) => number <= next || self.kept.is_empty(),
+                Ok(None) if stream.is_over() && self.is_orphan => self.kept.is_empty(),
+                Ok(None) => stream.has_part(),
+                Err(_) => true,
+            };
+        }
         // A ring that is corrupt has work: to be closed.
         if !ring.reader.is_empty().unwrap_or(false) {
             return true;
@@ -165,15 +262,12 @@ impl Source {
 
     /// Makes sure that everything published so far is seen. An empty ring is looked at anyway.
     #[inline]
-    pub(super) fn look(&mut self) -> Result<(), Corrupt> {
-        match self
-            .rings
-            .front_mut()
-            .filter(|ring| ring.reader.holds_more())
-        {
-            Some(ring) => ring.reader.look_at_tail(),
-            None => Ok(()),
+    pub(super) fn look(&mut self) -> io::Result<()> {
+        let ring = self.rings.front_mut();
+        if let Some(ring) = ring.filter(|ring| ring.reader.holds_more()) {
+            ring.reader.look_at_tail()?;
         }
+        Ok(())
     }
 
     /// Nothing will come by the first ring any more, and nothing is left in it.
@@ -313,9 +407,9 @@ impl Source {
     }
 
     /// Lets go of a ring that is spoiled.
-    pub(super) fn close(&mut self, corrupt: Corrupt) {
+    pub(super) fn close(&mut self, error: &io::Error) {
         log::warn!(
-            "peer={} event=ring_closed side=reader error=\"{corrupt}\"",
+            "peer={} event=ring_closed side=reader error=\"{error}\"",
             self.from.0
         );
         self.missed = self.missed.max(self.dropped());

@@ -137,7 +137,9 @@ impl Stem {
         match received.answer {
             Answer::Ring(key) => match HandedRing::from_packet(key, received.descriptors) {
                 Some(ring) => self.rings.push_back(ring),
-                None => log::warn!("event=bad_packet error=\"a ring has three descriptors\""),
+                None => log::warn!(
+                    "event=bad_packet error=\"a ring has three descriptors, and a stream four\""
+                ),
             },
             Answer::Refused {
                 why,

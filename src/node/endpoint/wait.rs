@@ -104,6 +104,7 @@ impl Endpoint {
             self.outbox.look_at_board();
             return true;
         }
+        self.outbox.pump_stuck();
         self.inbox.catch_up(&mut self.outbox);
         self.inbox.has_work()
     }

@@ -95,6 +95,9 @@ const POSITION_MAX: u64 = 1 << 62;
 /// Bytes before each record.
 const HEADER_BYTES: u64 = 8;
 
+/// Bytes that a record takes in a ring if it has none itself.
+pub const EMPTY_RECORD_BYTES: usize = 8;
+
 /// Makes the memory of a ring: close-on-exec, of a size that cannot change. `capacity`, in bytes, is
 /// rounded up to a power of two and to at least [`CAPACITY_MIN`].
 ///
@@ -150,6 +153,10 @@ pub enum DropReason {
     Disconnected,
     /// There was no larger ring to be had.
     NoRing,
+    /// Accepted into a stream's queue, and dropped there for a newer one: the policy is to drop the oldest.
+    Oldest,
+    /// Accepted into a stream's queue, and lost with its writer or with both ends.
+    Lost,
 }
 
 impl DropReason {
@@ -160,6 +167,8 @@ impl DropReason {
         Self::TooLarge,
         Self::Disconnected,
         Self::NoRing,
+        Self::Oldest,
+        Self::Lost,
     ];
 
     /// The word that `stats` shows.
@@ -171,7 +180,15 @@ impl DropReason {
             Self::TooLarge => "too_large",
             Self::Disconnected => "disconnected",
             Self::NoRing => "no_ring",
+            Self::Oldest => "oldest",
+            Self::Lost => "lost",
         }
+    }
+
+    /// Had the record been accepted before? Only streams do that, whose queues die with their writers.
+    #[must_use]
+    pub fn is_after_acceptance(self) -> bool {
+        matches!(self, Self::Oldest | Self::Lost)
     }
 
     fn index(self) -> usize {
@@ -181,6 +198,8 @@ impl DropReason {
             Self::TooLarge => 2,
             Self::Disconnected => 3,
             Self::NoRing => 4,
+            Self::Oldest => 5,
+            Self::Lost => 6,
         }
     }
 }
@@ -196,6 +215,16 @@ fn occupied(length: usize) -> u64 {
     (length as u64)
         .checked_next_multiple_of(8)
         .map_or(u64::MAX, |length| length.saturating_add(HEADER_BYTES))
+}
+
+/// Of a stream's account: records in the writer's queue, those that were `queued` without those that
+/// went into the socket or were dropped from the queue.
+fn waiting(queued: u64, accepted: u64, drops: &[u64; words::DROP_REASONS]) -> u64 {
+    let dropped = [DropReason::Oldest, DropReason::Lost].map(DropReason::index);
+    let dropped = dropped.iter().filter_map(|index| drops.get(*index));
+    dropped.fold(queued.saturating_sub(accepted), |rest, count| {
+        rest.saturating_sub(*count)
+    })
 }
 
 /// The word before a record.

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use super::memory::Memory;
 use super::words::{DROP_REASONS, Seen};
-use super::{Corrupt, DropReason, check_positions, length_of, occupied};
+use super::{Corrupt, DropReason, check_positions, length_of, occupied, waiting};
 use crate::shm::mapping::Access;
 use crate::shm::sync::{Ordering, Site};
 
@@ -17,28 +17,45 @@ pub struct Observer {
 
 /// What became of the records of a ring.
 ///
-/// `accepted` = `delivered` + `dead_letters` + `in_flight` always, for each was counted by itself and
-/// the sum was checked.
+/// `accepted` = `delivered` + `dead_letters` + `in_flight` + those dropped as [`DropReason::Oldest`] or
+/// [`DropReason::Lost`], always. In a ring there are none of those, each other one was counted by itself,
+/// and the sum was checked. Of a stream, what is in its writer's own queue follows from the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accounting {
-    /// Records that the writers pushed.
+    /// Records that the writers pushed, or queued for a stream.
     pub accepted: u64,
     /// Records that the readers released.
     pub delivered: u64,
     /// Records that were released as dead letters.
     pub dead_letters: u64,
-    /// Records between head and tail, found one by one.
+    /// Records between head and tail, found one by one; and those in the queue of a stream's writer,
+    /// which have no place there yet.
     pub in_flight: u64,
-    /// Bytes between head and tail.
+    /// Bytes between head and tail. A stream's account has records without bytes.
     pub in_flight_bytes: u64,
     dropped: [u64; DROP_REASONS],
 }
 
 impl Accounting {
-    /// Records that the writers dropped for this reason.
+    /// Records that the writers dropped for this reason, or that are lost.
     #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped.get(reason.index()).copied().unwrap_or(0)
+    }
+
+    /// Adds what only a stream knows: `queued` records so far went into its writer's queue; `lost` ones had
+    /// a place between head and tail, and were released there beside the dead letters.
+    fn add_stream(&mut self, queued: u64, lost: u64) {
+        let waiting = waiting(queued, self.accepted, &self.dropped);
+        let given_up = [DropReason::Oldest, DropReason::Lost].map(|reason| self.dropped(reason));
+        for more in given_up.into_iter().chain([waiting]) {
+            self.accepted = self.accepted.saturating_add(more);
+        }
+        self.in_flight = self.in_flight.saturating_add(waiting);
+        self.dead_letters -= lost;
+        if let Some(sum) = self.dropped.get_mut(DropReason::Lost.index()) {
+            *sum = sum.saturating_add(lost);
+        }
     }
 }
 
@@ -70,7 +87,7 @@ impl Observer {
         self.memory.capacity()
     }
 
-    /// How many records lie between head and tail, and how many were dropped: as [`Observer::accounting`]
+    /// How many records are in flight, and how many were dropped: as [`Observer::accounting`]
     /// says, but it does not walk, so nothing is checked. Both ends may go on meanwhile.
     #[must_use]
     pub fn backlog(&self) -> (u64, u64) {
@@ -84,11 +101,13 @@ impl Observer {
             .tail()
             .look(Site::TailLoad)
             .map_or([0], |tail| tail.counts);
-        let drops = words.drops().iter();
-        let dropped = drops.fold(0_u64, |sum, count| {
-            sum.saturating_add(count.load(Ordering::Relaxed))
-        });
-        (accepted.saturating_sub(released), dropped)
+        let drops = words.drops().each_ref();
+        let drops = drops.map(|count| count.load(Ordering::Relaxed));
+        let waiting = waiting(words.queued().load(Ordering::Relaxed), accepted, &drops);
+        let lost = words.hand().lost.load(Ordering::Relaxed);
+        let dropped = drops.into_iter().fold(lost, u64::saturating_add);
+        let under_way = accepted.saturating_sub(released).saturating_add(waiting);
+        (under_way, dropped)
     }
 
     /// Counts. Both ends may go on meanwhile: the result is exact for a moment that has just passed.
@@ -121,7 +140,7 @@ impl Observer {
             at += occupied(length_of(word, number, tail.position - at)?);
             in_flight += 1;
         }
-        let [released, dead_letters] = head.counts;
+        let [released, put_aside] = head.counts;
         // The reader has overtaken the tail of then: nothing of then is in flight, and what came
         // since, as far as we know of it, was released.
         let overtaken = head.position > tail.position;
@@ -129,18 +148,21 @@ impl Observer {
         if released.checked_add(in_flight) != Some(accepted) {
             return Err(Corrupt("there are not as many records as counted"));
         }
-        let delivered = released.checked_sub(dead_letters);
-        Ok(Accounting {
+        let delivered = released.checked_sub(put_aside);
+        let mut accounting = Accounting {
             accepted,
             delivered: delivered.ok_or(Corrupt("there are more dead letters than records"))?,
-            dead_letters,
+            dead_letters: put_aside,
             in_flight,
             in_flight_bytes: at - head.position,
             dropped: words
                 .drops()
                 .each_ref()
                 .map(|count| count.load(Ordering::Relaxed)),
-        })
+        };
+        let lost = words.hand().lost.load(Ordering::Relaxed).min(put_aside);
+        accounting.add_stream(words.queued().load(Ordering::Relaxed), lost);
+        Ok(accounting)
     }
 
     fn head(&self) -> Result<Seen<2>, Corrupt> {

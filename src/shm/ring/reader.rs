@@ -158,6 +158,20 @@ impl Reader {
         self.advance(delivery, dead_letters.saturating_add(1));
     }
 
+    /// As [`Reader::release`], but this one record counts as lost: it is known from the account of a
+    /// stream, and its bytes are nowhere.
+    pub fn release_as_lost(&mut self, delivery: Delivery) {
+        if delivery.end <= self.head.position {
+            return;
+        }
+        let lost = &self.memory.words().hand().lost;
+        lost.store(
+            lost.load(Ordering::Relaxed).wrapping_add(1),
+            Ordering::Relaxed,
+        );
+        self.release_as_dead_letter(delivery);
+    }
+
     #[inline]
     fn advance(&mut self, delivery: Delivery, dead_letters: u64) {
         if delivery.end <= self.head.position || delivery.end > self.cursor {
@@ -183,6 +197,12 @@ impl Reader {
         wanted != 0 && self.head.position >= wanted
     }
 
+    /// The number of the record that is drained next.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.number
+    }
+
     /// Records released since the ring was made. The rest of those drained come again after a death.
     #[must_use]
     pub fn released(&self) -> u64 {
@@ -191,11 +211,12 @@ impl Reader {
     }
 
     /// Records that the writers dropped instead of pushing them, for whatever reason, in this ring and in
-    /// those that it took over from.
+    /// those that it took over from; and those that a stream has lost.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        let drops = self.memory.words().drops().iter();
-        drops.fold(0, |sum, count| {
+        let words = self.memory.words();
+        let lost = words.hand().lost.load(Ordering::Relaxed);
+        words.drops().iter().fold(lost, |sum, count| {
             sum.saturating_add(count.load(Ordering::Relaxed))
         })
     }

@@ -190,7 +190,7 @@ fn an_observer_counts_what_stands_in_the_ring() {
     assert_eq!((accounting.accepted, accounting.delivered), (5, 1));
     assert_eq!((accounting.in_flight, accounting.in_flight_bytes), (4, 64));
     let drops = DropReason::ALL.map(|reason| accounting.dropped(reason));
-    assert_eq!(drops, [1, 2, 3, 4, 5]);
+    assert_eq!(drops, [1, 2, 3, 4, 5, 6, 7]);
 }
 
 #[test]

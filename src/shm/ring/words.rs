@@ -6,7 +6,7 @@
 use crate::shm::sync::{AtomicU64, Ordering, Site, order};
 
 /// Reasons why the writer dropped a record; see [`super::DropReason`].
-pub(super) const DROP_REASONS: usize = 5;
+pub(super) const DROP_REASONS: usize = 7;
 
 /// Looks at a cursor that moves all the time before one gives up. Between two looks the neighbour has
 /// to fetch the cache line back and publish twice, so one or two are usual.
@@ -46,7 +46,7 @@ impl Words {
     }
 
     /// The position behind the last record that was released, how many were, and how many of them
-    /// became dead letters.
+    /// were not handled: dead letters, and what a stream lost.
     #[inline]
     pub(super) fn head(&self) -> Cursor<'_, 2> {
         Cursor {
@@ -58,6 +58,11 @@ impl Words {
     /// Records that the writer dropped, by reason.
     pub(super) fn drops(&self) -> &[AtomicU64; DROP_REASONS] {
         &self.accepting.0.drops
+    }
+
+    /// Records that the writer's own queue accepted, when this is the account of a stream.
+    pub(super) fn queued(&self) -> &AtomicU64 {
+        &self.accepting.0.queued
     }
 
     /// What the reader has in hand.
@@ -72,6 +77,7 @@ impl Words {
 struct Accepting {
     marks: [Mark<1>; 2],
     drops: [AtomicU64; DROP_REASONS],
+    queued: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +110,8 @@ pub(super) struct Hand {
     pub(super) mark: AtomicU64,
     /// The mark that readers died with, shifted by [`DEATHS_BITS`], and how many in a row did.
     pub(super) blame: AtomicU64,
+    /// How many of those counted beside the released were lost, and are no dead letters.
+    pub(super) lost: AtomicU64,
 }
 
 /// Deaths take the low bits of their word; a ring whose writer never rests comes to 2⁵⁶ records after

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use super::memory::Memory;
 use super::words::Seen;
-use super::{Corrupt, DropReason, check_count, check_positions, header, occupied};
+use super::{Corrupt, DropReason, check_count, check_positions, header, occupied, waiting};
 use crate::shm::mapping::Access;
 use crate::shm::sync::{Ordering, Site, fence, order};
 
@@ -145,6 +145,42 @@ impl Writer {
             let dropped = count.load(Ordering::Relaxed).wrapping_add(1);
             count.store(dropped, Ordering::Relaxed);
         }
+    }
+
+    /// Counts a record that was accepted into this end's own queue. Of the account of a stream only: its
+    /// records follow one by one, as they go into the socket.
+    pub fn count_queued(&mut self) {
+        let queued = self.memory.words().queued();
+        // The only writer of this word; a record is accepted by this one store.
+        queued.store(
+            queued.load(Ordering::Relaxed).wrapping_add(1),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Counts what a dead predecessor had in its queue as [`DropReason::Lost`].
+    pub fn give_up_queue(&mut self) {
+        let words = self.memory.words();
+        let drops = words.drops().each_ref();
+        let drops = drops.map(|count| count.load(Ordering::Relaxed));
+        let waiting = waiting(
+            words.queued().load(Ordering::Relaxed),
+            self.accepted(),
+            &drops,
+        );
+        if let Some(lost) = words.drops().get(DropReason::Lost.index()) {
+            let sum = lost.load(Ordering::Relaxed).wrapping_add(waiting);
+            lost.store(sum, Ordering::Relaxed);
+        }
+    }
+
+    /// The position behind the last record that the reader released.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: the head is none.
+    pub fn released_position(&mut self) -> Result<u64, Corrupt> {
+        self.look_at_head()?;
+        Ok(self.head_seen)
     }
 
     /// Takes over the counts of dropped records from the ring that this one takes over from, before that

@@ -4,9 +4,11 @@
 //! sockets are non-blocking.
 
 mod lock;
+mod stream;
 mod tcp;
 
 pub use lock::{LockedFile, lock_file};
+pub use stream::{read_some, stream_pair, write_parts};
 pub use tcp::{listen_tcp, refuse_one};
 
 use std::fs;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use cluster::control::reply::{DiffReply, Plain};
 use cluster::control::{Code, SCHEMA};
+use cluster::fabric::Transport;
 use cluster::layout::Layout;
 use cluster::layout::diff::{self, Difference, FieldChange};
 use cluster::layout::finding::Finding;
@@ -25,6 +26,8 @@ struct Other {
     text: String,
     /// The run directory it asks for.
     run_dir: PathBuf,
+    /// The transport that it asks for; it runs with the one that is in use.
+    transport: Transport,
 }
 
 /// Findings as replies carry them.
@@ -75,7 +78,9 @@ impl Daemon {
                 (self.instance_override.clone(), self.default_run_dir.clone());
             start::read_layout(path, &start::overrides(run_dir, instance, default))
         };
-        let (layout, findings, text) = read(Some(run_dir.clone()))?;
+        let (mut layout, findings, text) = read(Some(run_dir.clone()))?;
+        let in_use = self.layout.settings.fabric.transport;
+        let transport = std::mem::replace(&mut layout.settings.fabric.transport, in_use);
         let asked = match self.run_dir_is_fixed {
             true => run_dir,
             false => read(None)?.0.settings.run_dir,
@@ -85,6 +90,7 @@ impl Daemon {
             findings,
             text,
             run_dir: asked,
+            transport,
         })
     }
 
@@ -96,6 +102,18 @@ impl Daemon {
                 field: "run_dir (at the next start)".to_owned(),
                 from: run_dir.display().to_string(),
                 to: other.run_dir.display().to_string(),
+            });
+        }
+        let transport = self.layout.settings.fabric.transport;
+        if other.transport != transport {
+            let word = |transport| match transport {
+                Transport::Ring => "ring".to_owned(),
+                Transport::Unix => "unix".to_owned(),
+            };
+            difference.settings.push(FieldChange {
+                field: "fabric.transport (at the next start)".to_owned(),
+                from: word(transport),
+                to: word(other.transport),
             });
         }
         difference

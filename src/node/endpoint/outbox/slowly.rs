@@ -144,6 +144,9 @@ impl Outbox {
     /// Waits for room if the layout and the target's role say so. `Some`: why the record is dropped
     /// instead.
     fn find_room(&mut self, to: Slot, class: Class, record_bytes: usize) -> Option<DropReason> {
+        if self.has_streams {
+            self.receive(); // its reader may have another socket, and nothing else have changed
+        }
         let waits = self.may_wait_for(to);
         match self.route.policy {
             Some(Policy::Block(time)) if waits => self.wait_for_room(to, class, record_bytes, time),
@@ -153,6 +156,11 @@ impl Outbox {
                     link.cut = true;
                 }
                 Some(DropReason::Disconnected)
+            }
+            Some(Policy::DropOldest) => {
+                let link = self.link(to, class);
+                let there = link.is_some_and(|link| link.drop_oldest(record_bytes));
+                (!there).then_some(DropReason::Full)
             }
             Some(Policy::DropNewest | Policy::Block(_)) | None => Some(DropReason::Full),
         }
@@ -184,14 +192,20 @@ impl Outbox {
         }
         loop {
             self.bell.doze();
+            if self.has_streams {
+                // A logger that was born again comes with another socket.
+                self.receive();
+            }
             // The last look, behind the fence: at the room, and at the logger's state, whose change
             // rings as well.
-            let room = self
-                .link(to, class)
-                .map(|link| link.wants_room(record_bytes));
+            let room = self.wants_room(to, class, record_bytes);
             let over = clock::monotonic() >= until || !self.may_still_wait_for(to);
             let slept = match room {
-                Some(Ok(false)) if !over => sleep_until(&[self.bell.event()], Some(until)),
+                Some(Ok(false)) if !over => {
+                    let stem = self.stem.descriptor().filter(|_| self.has_streams);
+                    let on: Vec<_> = std::iter::once(self.bell.event()).chain(stem).collect();
+                    sleep_until(&on, Some(until))
+                }
                 Some(_) | None => Ok(()),
             };
             let woken = self.bell.wake();
@@ -207,6 +221,19 @@ impl Outbox {
                 Some(Err(_)) | None => return Some(DropReason::NoRing),
             }
         }
+    }
+
+    fn wants_room(
+        &mut self,
+        to: Slot,
+        class: Class,
+        record_bytes: usize,
+    ) -> Option<Result<bool, Refused>> {
+        if self.has_streams && self.pump(to) {
+            self.ring_bell(to);
+        }
+        let link = self.link(to, class)?;
+        Some(link.wants_room(record_bytes))
     }
 
     /// As long as this node looks for records before it sleeps, it looks for room, too: as in the midst of a
@@ -225,10 +252,7 @@ impl Outbox {
         };
         while clock::monotonic() < until && self.may_still_wait_for(to) {
             for _ in 0..LOOKS_MAX {
-                match self
-                    .link(to, class)
-                    .map(|link| link.wants_room(record_bytes))
-                {
+                match self.wants_room(to, class, record_bytes) {
                     Some(Ok(false)) => (0..PAUSES).for_each(|_| std::hint::spin_loop()),
                     Some(Ok(true)) => return true,
                     Some(Err(_)) | None => return false,

@@ -159,7 +159,7 @@ fn account(
     let problem = match &now {
         Err(corrupt) => Some(corrupt.to_string()),
         Ok(account) if !account.adds_up() => {
-            Some("accepted is not delivered + dead letters + in flight".to_owned())
+            Some("accepted is not delivered + dead letters + in flight + oldest + lost".to_owned())
         }
         Ok(_) => None,
     };

@@ -27,6 +27,7 @@ impl Fabric {
                 Deed::Tell { key, whom } => self.tell_of_ring(key, whom, edge),
                 Deed::LetGo(key) => {
                     self.memory.remove(&key);
+                    self.streams.let_go(key);
                     edge.release(EscrowKey::Ring(key));
                 }
             }

@@ -20,7 +20,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use cluster::fabric::rings::{Rings, Sizes, Tenant};
-use cluster::fabric::{FabricSpec, RingKey, Slot};
+use cluster::fabric::streams::{ACCOUNT_BYTES, Streams};
+use cluster::fabric::{FabricSpec, RingKey, Slot, Transport};
 use cluster::names::NodeName;
 use cluster::net::poller::Poller;
 use cluster::shm::bell;
@@ -93,6 +94,10 @@ pub(super) struct Fabric {
     bells: BTreeMap<Slot, bell::Files>,
     rings: Rings,
     memory: BTreeMap<RingKey, OwnedFd>,
+    /// Sockets on their way to their ends, if links are streams.
+    streams: Streams,
+    /// Connections that have a socket coming because its other end went to somebody.
+    untold: BTreeSet<ConnectionId>,
     /// No more rings than this: births need descriptors too.
     rings_max: usize,
     connections: Connections,
@@ -137,6 +142,8 @@ impl Fabric {
             bells: BTreeMap::new(),
             rings: Rings::default(),
             memory: BTreeMap::new(),
+            streams: Streams::default(),
+            untold: BTreeSet::new(),
             rings_max: usize::try_from(descriptors_max / 2).unwrap_or(usize::MAX),
             connections: Connections::default(),
             listener: None,
@@ -154,7 +161,15 @@ impl Fabric {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes::new(&self.spec, needs)
+        match self.spec.transport {
+            Transport::Ring => Sizes::new(&self.spec, needs),
+            // Any record goes by the stream; none needs a larger account.
+            Transport::Unix => Sizes {
+                control_bytes: ACCOUNT_BYTES,
+                bulk_bytes: ACCOUNT_BYTES,
+                ..Sizes::new(&self.spec, |_| 0)
+            },
+        }
     }
 
     /// What a former stem made comes back, before [`Fabric::begin`].
@@ -351,6 +366,9 @@ impl Fabric {
             .collect();
         for id in silent {
             self.connections.close(id, edge.poller);
+        }
+        for id in std::mem::take(&mut self.untold) {
+            self.tell(id, edge);
         }
         if self.retry.take_if(|at| *at <= now).is_some() {
             for id in self.connections.waiting() {

@@ -4,7 +4,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use cluster::fabric::{Answer, RingKey, Slot};
+use cluster::fabric::rings::Tenant;
+use cluster::fabric::{Answer, RingKey, Slot, Transport};
 use cluster::sys::{descriptors, packet};
 
 use super::connections::{ConnectionId, Whose, Word};
@@ -54,7 +55,15 @@ impl Fabric {
                 }
                 return;
             };
-            let sent = match self.parcel(&word, connection.whose) {
+            let whose = connection.whose;
+            if let Err(error) = self.make_stream(&word, whose) {
+                edge.problem(None, format!("cannot make a stream: {error}"));
+                return self.wait_for(id, edge);
+            }
+            let Some(connection) = self.connections.get(id) else {
+                return;
+            };
+            let sent = match self.parcel(&word, whose) {
                 Some(Ok(parcel)) => parcel.send(connection.socket()),
                 Some(Err(error)) => Err(error),
                 None => Ok(()), // what it was about is gone by now
@@ -74,7 +83,32 @@ impl Fabric {
             if let Some(connection) = self.connections.get_mut(id) {
                 connection.took(&word);
             }
+            if let (Word::Ring(key), Whose::Seat(slot)) = (&word, whose) {
+                self.streams.forget(*key, slot); // it has it; a copy here would keep it open
+            }
         }
+    }
+
+    /// A link that is a stream: whoever is told of it gets an end of a pair, and so does the other one.
+    fn make_stream(&mut self, word: &Word, whose: Whose) -> io::Result<()> {
+        let (Word::Ring(key), Whose::Seat(slot)) = (word, whose) else {
+            return Ok(());
+        };
+        let is_stream = self.spec.transport == Transport::Unix && self.memory.contains_key(key);
+        if !is_stream || !self.streams.ensure(*key, slot)? {
+            return Ok(());
+        }
+        let other = other_end(*key, slot);
+        if self.places.tenant(other) != Tenant::Here {
+            self.streams.forget(*key, other); // nobody will come for it: this is the end of the file
+        }
+        if let Some(id) = self.connections.of(other)
+            && let Some(connection) = self.connections.get_mut(id)
+        {
+            connection.outbox.rings.insert(*key);
+            self.untold.insert(id);
+        }
+        Ok(())
     }
 
     /// Its socket is full, or too many descriptors are under way to be received.
@@ -109,7 +143,9 @@ impl Fabric {
             (Word::Ring(key), Whose::Seat(slot)) => {
                 let memory = self.memory.get(key)?.as_fd();
                 let [page, event] = self.bell_of(other_end(*key, slot))?;
-                Parcel::lending(Answer::Ring(*key), vec![memory, page, event])
+                let socket = self.streams.get(*key, slot);
+                let lent = [memory, page, event].into_iter().chain(socket);
+                Parcel::lending(Answer::Ring(*key), lent.collect())
             }
             (Word::Ring(key), Whose::Newcomer(..) | Whose::Leaving) => {
                 let memory = self.memory.get(key)?.as_fd();

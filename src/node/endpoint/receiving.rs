@@ -1,0 +1,163 @@
+//! A reader's end of a stream: frames out of bytes that come as they like.
+//!
+//! Owns: the sockets, in the order in which they were handed over, and what was read of the first. What
+//! is in a socket whose writer is gone is read to its end before the next one is begun; a frame that
+//! breaks off there is thrown away.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::sending::FRAME_HEADER_BYTES;
+use crate::sys::unix;
+
+/// So much is read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Sockets that may wait behind the first: one for each life of the writer that had nothing to say.
+/// More than this, and the oldest is passed over.
+const SOCKETS_MAX: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Receiving {
+    sockets: VecDeque<OwnedFd>,
+    /// What was read, from `begin` to `end`.
+    buffer: Vec<u8>,
+    begin: usize,
+    end: usize,
+    record_bytes_max: usize,
+    /// Bytes were taken, and the frame is not whole: its writer may wait for room.
+    took_part: bool,
+}
+
+/// A frame that is there whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Frame<'a> {
+    /// The record's place in the account.
+    pub(super) number: u64,
+    /// Empty: this end begins with that number, and what comes before it is lost.
+    pub(super) record: &'a [u8],
+}
+
+impl Receiving {
+    /// `record_bytes_max`: no frame may hold more.
+    pub(super) fn new(record_bytes_max: usize) -> Self {
+        Self {
+            sockets: VecDeque::new(),
+            buffer: Vec::new(),
+            begin: 0,
+            end: 0,
+            record_bytes_max,
+            took_part: false,
+        }
+    }
+
+    /// Another socket, to be read after the others.
+    pub(super) fn connect(&mut self, socket: OwnedFd) {
+        self.sockets.push_back(socket);
+        if self.sockets.len() > SOCKETS_MAX {
+            self.next_socket();
+        }
+    }
+
+    /// Is nothing to come, until another socket is handed over?
+    pub(super) fn is_over(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// Did it take a part of a frame since [`Receiving::take_part`]?
+    pub(super) fn has_part(&self) -> bool {
+        self.took_part
+    }
+
+    /// The same, once: there is room for more of it.
+    pub(super) fn take_part(&mut self) -> bool {
+        std::mem::take(&mut self.took_part)
+    }
+
+    /// The frame that comes next, if it is whole; read from the socket if need be.
+    ///
+    /// # Errors
+    /// `InvalidData`: its writer misbehaved. Else the system's answer.
+    pub(super) fn peek(&mut self) -> io::Result<Option<Frame<'_>>> {
+        let mut took = false;
+        while self.whole()?.is_none() {
+            if !self.fill()? {
+                self.took_part |= took;
+                return Ok(None);
+            }
+            took = true;
+        }
+        Ok(split(self.rest()).map(|(length, number, rest)| Frame {
+            number,
+            record: rest.get(..length).unwrap_or_default(),
+        }))
+    }
+
+    /// Done with the frame that was seen last.
+    pub(super) fn pass(&mut self) {
+        if let Ok(Some(bytes)) = self.whole() {
+            self.begin += bytes;
+        }
+    }
+
+    /// The first frame's bytes, if all of them are there.
+    fn whole(&self) -> io::Result<Option<usize>> {
+        let rest = self.rest();
+        let Some((length, _, _)) = split(rest) else {
+            return Ok(None);
+        };
+        if length > self.record_bytes_max {
+            let text = format!("a frame of {length} bytes");
+            return Err(io::Error::new(ErrorKind::InvalidData, text));
+        }
+        let bytes = FRAME_HEADER_BYTES + length;
+        Ok((bytes <= rest.len()).then_some(bytes))
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.buffer.get(self.begin..self.end).unwrap_or_default()
+    }
+
+    /// Reads more. False: there is no more now.
+    fn fill(&mut self) -> io::Result<bool> {
+        loop {
+            let Some(socket) = self.sockets.front() else {
+                return Ok(false);
+            };
+            if self.begin > 0 {
+                self.buffer.copy_within(self.begin..self.end, 0);
+                (self.begin, self.end) = (0, self.end - self.begin);
+            }
+            if self.buffer.len() < self.end + READ_BYTES {
+                self.buffer.resize(self.end + READ_BYTES, 0);
+            }
+            let space = self.buffer.get_mut(self.end..).unwrap_or_default();
+            match unix::read_some(socket.as_fd(), space) {
+                Ok(0) => self.next_socket(),
+                Ok(read) => {
+                    self.end += read;
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                // Told once, before what was sent is read.
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn next_socket(&mut self) {
+        self.sockets.pop_front();
+        (self.begin, self.end) = (0, 0);
+        self.buffer = Vec::new();
+    }
+}
+
+/// A frame's length and number, and what follows.
+fn split(bytes: &[u8]) -> Option<(usize, u64, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (number, rest) = rest.split_first_chunk()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    Some((length, u64::from_le_bytes(*number), rest))
+}

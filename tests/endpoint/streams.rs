@@ -1,0 +1,117 @@
+//! What is otherwise over streams: the queue is the writer's, so it dies with it; and it may drop what is
+//! oldest.
+
+use cluster::fabric::{FabricSpec, Policy, Transport};
+use cluster::shm::board::State;
+
+use super::{eventually, pair, spec, take, take_now, until};
+
+fn streams() -> FabricSpec {
+    FabricSpec {
+        transport: Transport::Unix,
+        ..spec()
+    }
+}
+
+/// Shows: the newest are there, in order, behind those that were in the socket already; and the accounts
+/// say how many are not.
+#[test]
+fn a_queue_that_drops_its_oldest_keeps_the_newest() {
+    let policies = vec![("x".to_owned(), Policy::DropOldest)];
+    let (stem, from, to) = pair(FabricSpec {
+        policies,
+        ..streams()
+    });
+    let mut worker = stem.endpoint(from, &[]);
+    let mut manager = stem.endpoint(to, &["x"]);
+    for number in 0..300_u32 {
+        assert!(worker.publish("x", format!("{number:0100}").as_bytes()));
+    }
+    let accounts = stem.accounts(from, to);
+    assert_eq!(accounts.accepted, 300);
+    assert_eq!(accounts.in_flight + accounts.oldest, 300);
+    assert!(
+        accounts.in_flight > 30 && accounts.oldest > 200,
+        "{accounts:?}"
+    );
+    let mut came: Vec<u32> = Vec::new();
+    eventually("the newest comes", || {
+        let now = take_now(&mut manager);
+        came.extend(
+            now.iter()
+                .map(|(_, payload)| payload.parse::<u32>().unwrap()),
+        );
+        worker.wake().unwrap();
+        worker.drain(0, |_, _| ());
+        came.last() == Some(&299)
+    });
+    assert!(came.is_sorted() && came[0] == 0, "{came:?}");
+    let missing = 300 - came.len() as u64;
+    let accounts = stem.accounts(from, to);
+    assert_eq!((accounts.oldest, accounts.in_flight), (missing, 0));
+    assert_eq!((accounts.delivered, accounts.full), (300 - missing, 0));
+}
+
+/// Shows: what a dead writer had queued for a dead reader is counted, record by record, and what comes
+/// next comes.
+#[test]
+fn what_both_ends_died_with_is_lost_and_counted() {
+    let (stem, from, to) = pair(streams());
+    let mut worker = stem.endpoint(from, &[]);
+    let mut manager = stem.endpoint(to, &["x"]);
+    assert!(worker.publish("x", b"first"));
+    assert_eq!(take(&mut manager, 1).len(), 1);
+    drop(manager);
+    stem.set_state(to, State::Down);
+    let queued = (0..1000)
+        .take_while(|_| worker.publish("x", b"never"))
+        .count() as u64;
+    assert!(queued > 100, "{queued}");
+    assert_eq!(stem.accounts(from, to).in_flight, queued);
+    drop(worker);
+    let mut worker = stem.endpoint(from, &[]);
+    let mut manager = stem.endpoint(to, &["x"]);
+    assert!(worker.publish("x", b"next"));
+    worker.wake().unwrap();
+    assert_eq!(take(&mut manager, 1)[0].1, "next");
+    let accounts = stem.accounts(from, to);
+    assert_eq!(accounts.lost, queued);
+    let came = (
+        accounts.accepted - accounts.lost,
+        accounts.delivered,
+        accounts.in_flight,
+    );
+    assert_eq!(came, (2, 2, 0), "{accounts:?}");
+}
+
+/// Shows: each end wakes the other when there is more to read, or room for more.
+#[test]
+fn a_record_larger_than_queue_and_socket_crosses_while_both_sleep() {
+    let (stem, from, to) = pair(streams());
+    let mut worker = stem.endpoint(from, &[]);
+    let mut manager = stem.endpoint(to, &["x"]);
+    let payload = "p".repeat((1 << 20) - 1);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| take(&mut manager, 4));
+        let mut published = 0;
+        while published < 3 {
+            if worker.publish("x", payload.as_bytes()) {
+                published += 1;
+            }
+            worker.wait(Some(cluster::sys::clock::monotonic())).unwrap();
+        }
+        let until = until();
+        while !worker.publish("x", b"end") {
+            assert!(cluster::sys::clock::monotonic() < until);
+            worker.wait(Some(cluster::sys::clock::monotonic())).unwrap();
+        }
+        while !reader.is_finished() {
+            worker.outbox().publish(b"nobody's", b"");
+            let soon = cluster::sys::clock::monotonic() + std::time::Duration::from_millis(20);
+            worker.wait(Some(soon)).unwrap();
+        }
+        let came = reader.join().unwrap();
+        assert!(came[..3].iter().all(|(_, came)| *came == payload), "torn");
+        assert_eq!(came[3].1, "end");
+    });
+}
