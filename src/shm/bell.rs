@@ -175,6 +175,14 @@ impl Ringer {
         Ok(Self { page, event })
     }
 
+    /// Does the node sleep, as far as can be seen without a fence? For a guess only: who has news for it
+    /// [rings](Ringer::ring_if_asleep).
+    #[inline]
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        words(&self.page).asleep.load(Ordering::Relaxed) != 0
+    }
+
     /// Wakes the node if it sleeps, and says whether it did. Call it after the record was pushed, or
     /// the room released; once for many is enough.
     ///

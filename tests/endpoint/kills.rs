@@ -18,7 +18,8 @@ use super::stem::HandStem;
 use super::{TRANSPORT, eventually, spec};
 
 /// One of the tests here: as a child it works, whatever the transport.
-const TEST: &str = "kills::over_rings::what_was_promised_survives_kills_of_writers_and_readers_anywhere";
+const TEST: &str =
+    "kills::over_rings::what_was_promised_survives_kills_of_writers_and_readers_anywhere";
 /// Says to a writer with which number it begins.
 const FIRST: &str = "ENDPOINT_TEST_FIRST";
 const KILLS: u64 = 40;

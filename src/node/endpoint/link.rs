@@ -1,6 +1,7 @@
 //! One way out: this node's writing end toward one other node, for one class of records.
 //!
-//! Owns: its ring's mapping; or its stream, and the mapping of its account. Says what happened; [`super::outbox`] decides what follows.
+//! Owns: its ring's mapping; or its stream, and the mapping of its account. Says what happened;
+//! [`super::outbox`] decides what follows.
 
 use std::io;
 use std::num::NonZeroU64;
@@ -8,7 +9,7 @@ use std::time::Instant;
 
 use super::file::FileId;
 use super::seating::HandedRing;
-use super::sending::{Limits, Pumped, Sending};
+use super::sending::{Limits, Sending};
 use crate::fabric::Refusal;
 use crate::shm::ring::{DropReason, PushError, Writer};
 
@@ -104,11 +105,33 @@ impl Link {
         })
     }
 
-    /// Writes what a stream's socket takes. `None`: this link is none, or spoiled.
-    pub(super) fn pump(&mut self) -> Option<Pumped> {
-        let open = self.ring.as_mut()?;
-        let pumped = open.stream.as_mut()?.pump(&mut open.writer);
-        pumped.map_err(|corrupt| self.spoiled(&corrupt)).ok()
+    /// Its stream, if it is one.
+    pub(super) fn stream(&mut self) -> Option<&mut Sending> {
+        self.ring.as_mut()?.stream.as_mut()
+    }
+
+    /// Writes what a stream's socket takes, and says whether its reader has something new to look at.
+    pub(super) fn pump(&mut self) -> bool {
+        let Some(Open {
+            stream: Some(stream),
+            writer,
+            ..
+        }) = &mut self.ring
+        else {
+            return false;
+        };
+        let pumped = stream.pump(writer);
+        pumped.unwrap_or_else(|corrupt| {
+            self.spoiled(&corrupt);
+            false
+        })
+    }
+
+    /// This node leaves: what a stream has queued without a place in its account is lost.
+    pub(super) fn give_up(&mut self) {
+        if let Some(open) = self.ring.as_mut().filter(|open| open.stream.is_some()) {
+            open.writer.give_up_queue();
+        }
     }
 
     /// Drops the oldest records in a stream's queue for one of so many bytes. False: there is no room

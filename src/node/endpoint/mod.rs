@@ -23,6 +23,7 @@ mod file;
 mod inbox;
 mod link;
 mod outbox;
+mod pace;
 mod peers;
 mod receiving;
 mod record;
@@ -220,7 +221,7 @@ impl Endpoint {
         F: FnMut(&mut Outbox, &Record<'_>) -> H,
         H: Into<Handling>,
     {
-        self.outbox.pump_stuck();
+        self.outbox.go_on_writing();
         self.inbox.catch_up(&mut self.outbox);
         self.look_at_socket_now_and_then();
         let taken = self.inbox.drain(&mut self.outbox, budget, &mut handle);

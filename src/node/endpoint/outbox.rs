@@ -4,17 +4,17 @@
 //! that meets rings with room makes no system call and takes no memory.
 
 mod slowly;
+mod streams;
 
 use super::link::{Link, Refused};
 use super::peers::{Change, Peers};
 use super::route::{Reach, Route, Target};
 use super::seating::{HandedRing, Identity};
-use super::sending::Limits;
 use super::stem::Stem;
 use super::subscriptions::Subscriptions;
 use crate::data::Value;
 use crate::data::message::encode_event;
-use crate::fabric::{Ask, Class, FabricSpec, Policy, Slot, Wait};
+use crate::fabric::{Ask, Class, FabricSpec, Slot, Wait};
 use crate::shm::bell::{Ringer, Sleeper};
 use crate::shm::board::{Entry, State};
 use crate::shm::ring::DropReason;
@@ -45,8 +45,8 @@ pub struct Outbox {
     batch: Option<Vec<Slot>>,
     /// Some links are streams: what they have queued is written before the bell is rung.
     has_streams: bool,
-    /// Streams whose sockets took less than there is.
-    stuck: Vec<(Slot, Class)>,
+    /// Streams that have something queued which is not written.
+    unwritten: Vec<(Slot, Class)>,
     pub(super) wait: Wait,
     encoded: Vec<u8>,
     /// This node has said that it is up.
@@ -87,7 +87,7 @@ impl Outbox {
             route: Route::new(),
             batch: None,
             has_streams: false,
-            stuck: Vec::new(),
+            unwritten: Vec::new(),
             wait: spec.wait,
             encoded: Vec::new(),
             is_announced: false,
@@ -125,7 +125,7 @@ impl Outbox {
         let parts: [&[u8]; 3] = [&length, topic, payload];
         let class = self.route.class;
         // A stream that is full may have a reader with another socket, which the slow way finds.
-        let drops_in_line = !self.has_streams;
+        let has_streams = self.has_streams;
         let mut taken = 0;
         let mut next = 0;
         // By index, for on the slow way all of `self` is needed.
@@ -136,12 +136,14 @@ impl Outbox {
             };
             let whole = match link.push(&parts) {
                 Ok(()) => {
-                    self.ring(to);
+                    if !(has_streams && self.gathers(to, class)) {
+                        self.ring(to);
+                    }
                     true
                 }
                 // In line, so that one who never reads costs the others next to nothing.
                 Err(Refused::Full)
-                    if drops_newest && drops_in_line && link.count(DropReason::Full) =>
+                    if drops_newest && !has_streams && link.count(DropReason::Full) =>
                 {
                     false
                 }
@@ -222,7 +224,7 @@ impl Outbox {
             return;
         }
         if self.has_streams {
-            self.pump(to);
+            self.write_to(to);
         }
         self.ring_bell(to);
     }
@@ -234,33 +236,6 @@ impl Outbox {
             && let Err(error) = bell.ring_if_asleep()
         {
             log::warn!("peer={} event=bell_failed error=\"{error}\"", to.0);
-        }
-    }
-
-    /// Writes what is queued for the node in this place.
-    fn pump(&mut self, to: Slot) -> bool {
-        let mut any = false;
-        for class in [Class::Control, Class::Bulk] {
-            let Some(pumped) = self.link(to, class).and_then(Link::pump) else {
-                continue;
-            };
-            any |= pumped.any;
-            if pumped.is_stuck && !self.stuck.contains(&(to, class)) {
-                self.stuck.push((to, class));
-            }
-        }
-        any
-    }
-
-    /// Goes on with the streams whose sockets were full.
-    #[inline]
-    pub(super) fn pump_stuck(&mut self) {
-        if !self.stuck.is_empty() {
-            for (to, _) in std::mem::take(&mut self.stuck) {
-                if self.pump(to) {
-                    self.ring_bell(to);
-                }
-            }
         }
     }
 
@@ -353,26 +328,6 @@ impl Outbox {
         }
         // A predecessor may have died between its last record and the bell.
         self.ring(peer);
-    }
-
-    /// A stream's queue is as large as a ring would be. If it is to drop its oldest records, half of it
-    /// is kept out of the socket, for what is in there cannot be taken back.
-    fn limits(&self, class: Class) -> Limits {
-        let bytes = match class {
-            Class::Control => self.spec.control_bytes,
-            Class::Bulk => self.spec.bulk_bytes,
-        };
-        let bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
-        let mut policies = self.spec.policies.iter();
-        let drops_oldest = policies.any(|(_, policy)| *policy == Policy::DropOldest);
-        Limits {
-            bytes_max,
-            placed_bytes_max: if drops_oldest {
-                bytes_max / 2
-            } else {
-                bytes_max
-            },
-        }
     }
 
     /// The stem is another one: it does not know what its predecessor was asked.

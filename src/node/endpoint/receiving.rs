@@ -14,6 +14,9 @@ use crate::sys::unix;
 /// So much is read at once.
 const READ_BYTES: usize = 64 * 1024;
 
+/// Bytes of the buffer that stay for the next frame.
+const BUFFER_BYTES_KEPT: usize = 4 * READ_BYTES;
+
 /// Sockets that may wait behind the first: one for each life of the writer that had nothing to say.
 /// More than this, and the oldest is passed over.
 const SOCKETS_MAX: usize = 64;
@@ -28,6 +31,8 @@ pub(super) struct Receiving {
     record_bytes_max: usize,
     /// Bytes were taken, and the frame is not whole: its writer may wait for room.
     took_part: bool,
+    /// The first socket may begin with what has come by another one.
+    pub(super) may_repeat: bool,
 }
 
 /// A frame that is there whole.
@@ -49,6 +54,7 @@ impl Receiving {
             end: 0,
             record_bytes_max,
             took_part: false,
+            may_repeat: true,
         }
     }
 
@@ -94,10 +100,22 @@ impl Receiving {
         }))
     }
 
+    /// Takes the record of the frame that was seen last into `record`, in place of what that held.
+    pub(super) fn take(&mut self, record: &mut Vec<u8>) -> io::Result<()> {
+        if let Some(frame) = self.peek()? {
+            frame.record.clone_into(record);
+            self.pass();
+        }
+        Ok(())
+    }
+
     /// Done with the frame that was seen last.
     pub(super) fn pass(&mut self) {
         if let Ok(Some(bytes)) = self.whole() {
             self.begin += bytes;
+        }
+        if self.begin == self.end && self.buffer.len() > BUFFER_BYTES_KEPT {
+            (self.buffer, self.begin, self.end) = (Vec::new(), 0, 0);
         }
     }
 
@@ -149,6 +167,7 @@ impl Receiving {
 
     fn next_socket(&mut self) {
         self.sockets.pop_front();
+        self.may_repeat = true;
         (self.begin, self.end) = (0, 0);
         self.buffer = Vec::new();
     }

@@ -4,22 +4,27 @@
 //! released it, so a reader's death costs nothing: its successor's socket gets everything anew that was
 //! not released. The queue dies with this node, and the successor counts what was in it as lost.
 //!
-//! The account, a ring whose records are empty, has a place for each record that has begun to go into a
-//! socket; a record's number is its place there. What has a place is its reader's, so only what has
-//! none is ever dropped for a newer one.
+//! The account, a ring whose records are empty, has a place for each record that may go into a socket; a
+//! record's number is its place there. What has a place is its reader's, so only what has none is ever
+//! dropped for a newer one.
+//!
+//! While records follow one another fast and the reader is awake, a few of them [gather](Pace) before
+//! they are written: a call of the system for each would cost more than all the rest.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
+use super::pace::Pace;
 use crate::shm::ring::{self, Corrupt, DropReason, PushError, Writer};
 use crate::sys::unix;
 
 /// Bytes before a record: its length, and its number.
 pub(super) const FRAME_HEADER_BYTES: usize = size_of::<u32>() + size_of::<u64>();
 
-/// So many records go into the socket with one call.
-const PARTS_MAX: usize = 64;
+/// So many records get a place between two calls of the system.
+const PLACES_A_CALL: usize = 256;
 
 /// What a queue may hold.
 #[derive(Clone, Copy, Debug)]
@@ -30,33 +35,64 @@ pub(super) struct Limits {
     pub(super) placed_bytes_max: usize,
 }
 
+/// Frames, one behind the other.
+#[derive(Debug, Default)]
+struct Frames {
+    bytes: VecDeque<u8>,
+    lengths: VecDeque<usize>,
+}
+
+impl Frames {
+    fn push(&mut self, number: u64, length: u32, parts: &[&[u8]]) {
+        let before = self.bytes.len();
+        self.bytes.extend(&header(length, number));
+        for part in parts {
+            self.bytes.extend(*part);
+        }
+        self.lengths.push_back(self.bytes.len() - before);
+    }
+
+    /// Removes the first one: its bytes.
+    fn pop(&mut self) -> Option<usize> {
+        let length = self.lengths.pop_front()?;
+        self.bytes.drain(..length);
+        Some(length)
+    }
+
+    /// Gives back the memory of a record that was larger than the rest will be.
+    fn shrink(&mut self, bytes_max: usize) {
+        if self.bytes.is_empty() && self.bytes.capacity() > bytes_max.saturating_mul(2) {
+            self.bytes = VecDeque::new();
+        }
+    }
+
+    /// What lies behind the first `offset` bytes.
+    fn behind(&self, offset: usize) -> [&[u8]; 2] {
+        let (first, second) = self.bytes.as_slices();
+        match first.get(offset..) {
+            Some(rest) => [rest, second],
+            None => [&[], second.get(offset - first.len()..).unwrap_or_default()],
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Sending {
     socket: Option<OwnedFd>,
-    /// Frames, in their order: those that were written, the one that is being written, and the rest.
-    queue: VecDeque<Box<[u8]>>,
-    bytes: usize,
     limits: Limits,
-    /// Bytes of those that have a place.
-    placed_bytes: usize,
-    /// The number of the first one in the queue, if it has one.
+    /// Those that have a place, until they are released.
+    placed: Frames,
+    /// The number of the first of those.
     first: u64,
-    /// How many at the front have a place in the account.
-    placed: usize,
-    /// How many at the front this socket took whole, and how many bytes of the next.
-    written: usize,
-    offset: usize,
+    /// How many bytes of them this socket took.
+    sent: usize,
+    /// Those that came after them.
+    waiting: Frames,
+    pace: Pace,
     /// Something was written, and the reader's bell was not rung for it.
     is_unrung: bool,
-}
-
-/// What came of writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pumped {
-    /// The reader has something new to look at.
-    pub(super) any: bool,
-    /// There is more, and a socket, and no room in it.
-    pub(super) is_stuck: bool,
+    /// Whoever owns this knows that there is something to write.
+    pub(super) is_listed: bool,
 }
 
 impl Sending {
@@ -65,15 +101,14 @@ impl Sending {
         account.give_up_queue();
         Self {
             socket: None,
-            queue: VecDeque::new(),
-            bytes: 0,
             limits,
-            placed_bytes: 0,
+            placed: Frames::default(),
             first: account.accepted(),
-            placed: 0,
-            written: 0,
-            offset: 0,
+            sent: 0,
+            waiting: Frames::default(),
+            pace: Pace::new(limits.bytes_max),
             is_unrung: false,
+            is_listed: false,
         }
     }
 
@@ -81,15 +116,14 @@ impl Sending {
     /// passes over it. An empty frame says with which number this end begins: those before that are not
     /// to be had any more.
     pub(super) fn connect(&mut self, socket: OwnedFd, account: &Writer) {
-        (self.written, self.offset) = (0, 0);
-        let begin = if self.placed > 0 {
-            self.first
-        } else {
+        self.sent = 0;
+        let begin = if self.placed.lengths.is_empty() {
             account.accepted()
+        } else {
+            self.first
         };
-        let greeting = header(0, begin);
         self.is_unrung = true;
-        match unix::write_parts(socket.as_fd(), &[IoSlice::new(&greeting)]) {
+        match unix::write_parts(socket.as_fd(), &[IoSlice::new(&header(0, begin))]) {
             Ok(FRAME_HEADER_BYTES) => self.socket = Some(socket),
             Ok(_) => self.socket = None,
             Err(error) => self.disconnect(&error),
@@ -97,6 +131,7 @@ impl Sending {
     }
 
     /// Puts a record into the queue.
+    #[inline(never)]
     pub(super) fn push(&mut self, parts: &[&[u8]], account: &mut Writer) -> Result<(), PushError> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let stated = u32::try_from(length).map_err(|_| PushError::TooLarge)?;
@@ -106,40 +141,41 @@ impl Sending {
                 return Err(PushError::Full);
             }
         }
-        let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + length);
-        frame.extend_from_slice(&header(stated, 0)); // until it has a number
-        for part in parts {
-            frame.extend_from_slice(part);
-        }
-        self.bytes += frame.len();
-        self.queue.push_back(frame.into_boxed_slice());
         account.count_queued();
+        let bytes = FRAME_HEADER_BYTES + length;
+        if self.waiting.lengths.is_empty() && self.may_place(bytes) {
+            if let Some(number) = self.place(account)? {
+                self.placed.push(number, stated, parts);
+                return Ok(());
+            }
+        }
+        self.waiting.push(0, stated, parts);
         Ok(())
     }
 
     /// Drops the oldest records that are nobody's yet until there is room. False: there is none.
     pub(super) fn drop_oldest(&mut self, length: usize, account: &mut Writer) -> bool {
-        let kept = self.placed_bytes + FRAME_HEADER_BYTES + length;
-        if self.placed > 0 && kept > self.limits.bytes_max {
+        let kept = self.placed.bytes.len() + FRAME_HEADER_BYTES + length;
+        if !self.placed.lengths.is_empty() && kept > self.limits.bytes_max {
             return false;
         }
         while !self.has_room(length) {
-            let Some(frame) = self.queue.remove(self.placed) else {
+            if self.waiting.pop().is_none() {
                 return false;
-            };
-            self.bytes -= frame.len();
+            }
             account.count_drop(DropReason::Oldest);
         }
+        self.waiting.shrink(self.limits.bytes_max);
         true
     }
 
     /// Is there room for a record of so many bytes, as far as was seen?
     fn has_room(&self, length: usize) -> bool {
-        self.queue.is_empty() || self.bytes + FRAME_HEADER_BYTES + length <= self.limits.bytes_max
+        let bytes = self.placed.bytes.len() + self.waiting.bytes.len();
+        bytes == 0 || bytes + FRAME_HEADER_BYTES + length <= self.limits.bytes_max
     }
 
-    /// Says that this end waits for room, and whether it is there: ask again once half of what is under
-    /// way was released, or the reader would have to wake us for every record.
+    /// Says that this end waits for room, and whether it is there.
     pub(super) fn wants_room(
         &mut self,
         length: usize,
@@ -150,120 +186,158 @@ impl Sending {
         Ok(self.has_room(length))
     }
 
+    /// Asks for the bell once half of what is under way was released, or the reader would have to wake
+    /// us for every record.
     fn wish(&self, account: &mut Writer) -> Result<(), Corrupt> {
         // A record of all of the account but this finds room when so much is left.
-        let left = self.placed / 2 * ring::EMPTY_RECORD_BYTES;
+        let left = self.placed.lengths.len() / 2 * ring::EMPTY_RECORD_BYTES;
         let room = account.record_bytes_max().saturating_sub(left);
         account.want_room(room).map(drop)
     }
 
-    /// Writes what the socket takes, and says what follows from that.
-    pub(super) fn pump(&mut self, account: &mut Writer) -> Result<Pumped, Corrupt> {
-        let is_stuck = self.write(account)?;
-        let any = std::mem::take(&mut self.is_unrung);
-        Ok(Pumped { any, is_stuck })
+    /// A record was pushed: may it wait for the next ones before it is written?
+    pub(super) fn may_gather(&mut self, now: Instant, reader_sleeps: bool) -> bool {
+        let unsent = self.unsent();
+        self.pace.may_gather(unsent, now, reader_sleeps)
     }
 
-    fn write(&mut self, account: &mut Writer) -> Result<bool, Corrupt> {
-        let mut is_stuck = false;
-        while self.written < self.queue.len() {
-            if self.socket.is_none() {
-                break;
-            }
-            if self.placed == self.written && !self.place_more(account)? {
-                is_stuck = true;
+    fn unsent(&self) -> usize {
+        self.placed.bytes.len() - self.sent + self.waiting.bytes.len()
+    }
+
+    /// Is there something that a socket did not take?
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.unsent() > 0
+    }
+
+    /// Is there a socket to write it to?
+    pub(super) fn is_connected(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// Writes what the socket takes, and says whether the reader has something new to look at.
+    pub(super) fn pump(&mut self, account: &mut Writer) -> Result<bool, Corrupt> {
+        self.write(account)?;
+        Ok(std::mem::take(&mut self.is_unrung))
+    }
+
+    fn write(&mut self, account: &mut Writer) -> Result<(), Corrupt> {
+        self.forget_released(account)?;
+        while self.unsent() > 0 {
+            let is_next_placed = self.sent < self.placed.bytes.len();
+            if self.is_connected() && !is_next_placed && !self.place_more(account)? {
                 self.wish(account)?;
                 break;
             }
             let Some(socket) = &self.socket else {
                 break;
             };
-            let mut parts = [IoSlice::new(&[]); PARTS_MAX];
-            let frames = self.queue.range(self.written..self.placed);
-            let mut offset = self.offset;
-            let mut count = 0;
-            for (part, frame) in parts.iter_mut().zip(frames) {
-                *part = IoSlice::new(frame.get(offset..).unwrap_or_default());
-                (offset, count) = (0, count + 1);
-            }
-            match unix::write_parts(socket.as_fd(), parts.get(..count).unwrap_or_default()) {
+            let parts = self.placed.behind(self.sent).map(IoSlice::new);
+            match unix::write_parts(socket.as_fd(), &parts) {
                 Ok(written) => {
                     self.is_unrung = true;
-                    self.wrote(written);
+                    self.sent += written;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    is_stuck = true;
                     self.wish(account)?;
                     break;
                 }
                 Err(error) => self.disconnect(&error),
             }
         }
-        self.forget_released(account)?;
-        Ok(is_stuck)
+        self.pace.has_tried(self.unsent());
+        Ok(())
     }
 
     /// Nobody is at the other end; the reader's successor comes with another socket.
     fn disconnect(&mut self, error: &io::Error) {
         log::debug!("event=stream_closed side=writer error=\"{error}\"");
         self.socket = None;
-        (self.written, self.offset) = (0, 0);
+        self.sent = 0;
     }
 
-    fn wrote(&mut self, bytes: usize) {
-        self.offset += bytes;
-        while let Some(frame) = self.queue.get(self.written) {
-            if self.offset < frame.len() || self.written >= self.placed {
-                return;
+    /// May so many bytes more have a place?
+    fn may_place(&self, bytes: usize) -> bool {
+        let all = self.placed.bytes.len() + bytes;
+        self.placed.lengths.is_empty() || all <= self.limits.placed_bytes_max
+    }
+
+    /// Takes the next place of the account. `None`: it has none.
+    fn place(&mut self, account: &mut Writer) -> Result<Option<u64>, PushError> {
+        match account.try_push(&[]) {
+            Ok(number) => {
+                if self.placed.lengths.is_empty() {
+                    self.first = number;
+                }
+                Ok(Some(number))
             }
-            self.offset -= frame.len();
-            self.written += 1;
+            Err(corrupt @ PushError::Corrupt(_)) => Err(corrupt),
+            Err(PushError::Full | PushError::TooLarge | PushError::MovedOn(_)) => Ok(None),
         }
     }
 
-    /// Gives places to those that come next. False: the account has none.
+    /// Gives places to those that come next. False: there are none.
     fn place_more(&mut self, account: &mut Writer) -> Result<bool, Corrupt> {
-        for _ in 0..PARTS_MAX {
-            let Some(bytes) = self.queue.get(self.placed).map(|frame| frame.len()) else {
+        for _ in 0..PLACES_A_CALL {
+            let Some(bytes) = self.waiting.lengths.front().copied() else {
                 break;
             };
-            if self.placed > 0 && self.placed_bytes + bytes > self.limits.placed_bytes_max {
+            if !self.may_place(bytes) {
                 break;
             }
-            let number = match account.try_push(&[]) {
-                Ok(number) => number,
+            let number = match self.place(account) {
+                Ok(Some(number)) => number,
+                Ok(None) | Err(PushError::Full | PushError::TooLarge | PushError::MovedOn(_)) => {
+                    break;
+                }
                 Err(PushError::Corrupt(corrupt)) => return Err(corrupt),
-                Err(PushError::Full | PushError::TooLarge | PushError::MovedOn(_)) => break,
             };
-            if self.placed == 0 {
-                self.first = number;
-            }
-            let frame = self.queue.get_mut(self.placed);
-            let place = frame.and_then(|frame| frame.get_mut(size_of::<u32>()..FRAME_HEADER_BYTES));
-            if let Some(place) = place {
-                place.copy_from_slice(&number.to_le_bytes());
-            }
-            self.placed += 1;
-            self.placed_bytes += bytes;
+            let length = u32::try_from(bytes - FRAME_HEADER_BYTES).unwrap_or(u32::MAX);
+            let (first, second) = self.waiting.bytes.as_slices();
+            let record = split_range(first, second, FRAME_HEADER_BYTES..bytes);
+            self.placed.push(number, length, &record);
+            self.waiting.pop();
         }
-        Ok(self.placed > self.written)
+        self.waiting.shrink(self.limits.bytes_max);
+        Ok(self.sent < self.placed.bytes.len())
     }
 
-    /// Lets go of what the reader has released.
+    /// Lets go of what the reader has released; not of a frame that a socket took only a part of.
     fn forget_released(&mut self, account: &mut Writer) -> Result<(), Corrupt> {
-        let released = account.released_position()? / ring::EMPTY_RECORD_BYTES as u64;
-        while self.placed > 0 && self.first < released && (self.written > 0 || self.offset == 0) {
-            let Some(frame) = self.queue.pop_front() else {
-                break;
-            };
-            self.bytes -= frame.len();
-            self.placed_bytes -= frame.len();
-            self.first += 1;
-            self.placed -= 1;
-            self.written = self.written.saturating_sub(1);
+        if self.placed.lengths.is_empty() {
+            return Ok(());
         }
+        let released = account.released_position()? / ring::EMPTY_RECORD_BYTES as u64;
+        let mut bytes = 0;
+        while let Some(length) = self.placed.lengths.front().copied() {
+            let is_partly_sent = (bytes + 1..bytes + length).contains(&self.sent);
+            if self.first >= released || is_partly_sent {
+                break;
+            }
+            self.placed.lengths.pop_front();
+            self.first += 1;
+            bytes += length;
+        }
+        self.placed.bytes.drain(..bytes);
+        self.sent = self.sent.saturating_sub(bytes);
+        self.placed.shrink(self.limits.bytes_max);
         Ok(())
     }
+}
+
+/// A part of two slices that follow one another.
+fn split_range<'a>(
+    first: &'a [u8],
+    second: &'a [u8],
+    range: std::ops::Range<usize>,
+) -> [&'a [u8]; 2] {
+    let border = first.len();
+    let of_first = range.start.min(border)..range.end.min(border);
+    let of_second = range.start.saturating_sub(border)..range.end.saturating_sub(border);
+    [
+        first.get(of_first).unwrap_or_default(),
+        second.get(of_second).unwrap_or_default(),
+    ]
 }
 
 /// What stands before a record, or alone.

@@ -3,6 +3,8 @@
 //! Owns: their mappings. A record is released when its handler has returned, but not one by one: the
 //! shared position costs a trip of its cache line to the writer and back.
 
+mod streams;
+
 use std::collections::VecDeque;
 use std::io;
 
@@ -58,28 +60,6 @@ pub(super) struct Next {
     pub(super) receipt: Receipt,
     /// It killed too many: it is a dead letter.
     pub(super) is_poison: bool,
-}
-
-impl Incoming {
-    /// The next record, into `buffer`: out of the ring, or out of the stream, whose account has a place
-    /// for it.
-    #[inline]
-    fn take(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<Drained>> {
-        let Some(stream) = &mut self.stream else {
-            return Ok(self.reader.drain(buffer)?);
-        };
-        let next = self.reader.next_number();
-        let Some(frame) = stream.peek()?.filter(|frame| frame.number == next) else {
-            return Ok(None);
-        };
-        let Some(drained) = self.reader.drain(buffer)? else {
-            let text = "a record that was not accounted for";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        };
-        frame.record.clone_into(buffer);
-        stream.pass();
-        Ok(Some(drained))
-    }
 }
 
 impl Source {
@@ -155,13 +135,14 @@ impl Source {
     /// Takes the next record out, into `buffer`.
     #[inline]
     pub(super) fn next(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<Next>> {
-        if self.rings.front().is_some_and(|ring| ring.stream.is_some()) {
-            self.pass_over_lost(buffer)?;
-        }
         let Some(ring) = self.rings.front_mut() else {
             return Ok(None);
         };
-        let Some(drained) = ring.take(buffer)? else {
+        let drained = match &ring.stream {
+            None => ring.reader.drain(buffer)?,
+            Some(_) => self.next_of_stream(buffer)?,
+        };
+        let (Some(drained), Some(ring)) = (drained, self.rings.front()) else {
             return Ok(None);
         };
         let number = drained.number();
@@ -177,66 +158,14 @@ impl Source {
         }))
     }
 
-    /// Releases, as lost, what stands in a stream's account and will not come: its writer says that it
-    /// begins behind it, or is gone for good. Passes over what has come before.
-    fn pass_over_lost(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
-        while let Some(ring) = self.rings.front_mut() {
-            let Some(stream) = &mut ring.stream else {
-                break;
-            };
-            let next = ring.reader.next_number();
-            let frame = stream.peek()?;
-            let begins = match frame.map(|frame| (frame.number, frame.record.is_empty())) {
-                Some((number, is_empty)) if number < next || is_empty && number == next => {
-                    stream.pass();
-                    continue;
-                }
-                Some((number, _)) => number,
-                None if stream.is_over() && self.is_orphan => u64::MAX,
-                None => break,
-            };
-            if begins == next || !self.kept.is_empty() {
-                break;
-            }
-            let Some(lost) = ring.reader.drain(buffer)? else {
-                break;
-            };
-            self.release_handled();
-            if let Some(ring) = self.rings.front_mut() {
-                ring.reader.release_as_lost(lost);
-            }
-        }
-        Ok(())
-    }
-
-    /// Has a part of a large frame made room for more of it?
-    pub(super) fn took_part(&mut self) -> bool {
-        let stream = self.rings.front_mut().and_then(|ring| ring.stream.as_mut());
-        stream.is_some_and(Receiving::take_part)
-    }
-
     /// Is there something to do here? The last look before sleep.
     #[inline]
     pub(super) fn has_work(&mut self) -> bool {
         let Some(ring) = self.rings.front_mut().filter(|_| self.stalled.is_none()) else {
             return false;
         };
-        if let Some(stream) = &mut ring.stream {
-            // Of a frame that is there its place in the account is, too. One that is garbage has work:
-            // to be closed.
-            let Ok(is_empty) = ring.reader.is_empty() else {
-                return true;
-            };
-            if is_empty {
-                return self.is_orphan && self.kept.is_empty();
-            }
-            let next = ring.reader.next_number();
-            return match stream.peek().map(|frame| frame.map(|frame| frame.number)) {
-                Ok(Some(number)) => number <= next || self.kept.is_empty(),
-                Ok(None) if stream.is_over() && self.is_orphan => self.kept.is_empty(),
-                Ok(None) => stream.has_part(),
-                Err(_) => true,
-            };
+        if ring.stream.is_some() {
+            return self.stream_has_work();
         }
         // A ring that is corrupt has work: to be closed.
         if !ring.reader.is_empty().unwrap_or(false) {
@@ -293,6 +222,9 @@ impl Source {
             return None;
         }
         self.release_handled();
+        if let Some(ring) = self.rings.front_mut().filter(|ring| ring.stream.is_some()) {
+            ring.reader.give_up_queue(); // its writer's, who will not do it any more
+        }
         self.missed = self.missed.max(self.dropped());
         let ring = self.rings.pop_front()?;
         Some(RingKey {
@@ -412,6 +344,7 @@ impl Source {
             "peer={} event=ring_closed side=reader error=\"{error}\"",
             self.from.0
         );
+        self.give_up_stream();
         self.missed = self.missed.max(self.dropped());
         self.rings.pop_front();
         self.handled = None;

@@ -73,6 +73,30 @@ impl Endpoint {
         Ok(())
     }
 
+    /// As [`Outbox::flush`], and waits until all is written, or `until`.
+    ///
+    /// # Errors
+    /// The system's answer.
+    pub fn flush_until(&mut self, until: Instant) -> io::Result<bool> {
+        loop {
+            self.outbox.bell.doze();
+            let is_over = clock::monotonic() >= until;
+            let is_done = self.outbox.flush();
+            let slept = match is_done || is_over {
+                true => Ok(()),
+                false => {
+                    let descriptors: Vec<BorrowedFd<'_>> = self.descriptors().collect();
+                    sleep_until(&descriptors, Some(until))
+                }
+            };
+            self.wake()?;
+            slept?;
+            if is_done || is_over {
+                return Ok(is_done);
+            }
+        }
+    }
+
     /// What becomes readable when this node is to wake: its bell; and its seat's socket, which can become
     /// another one while an attached program waits for the next stem.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
@@ -104,7 +128,7 @@ impl Endpoint {
             self.outbox.look_at_board();
             return true;
         }
-        self.outbox.pump_stuck();
+        self.outbox.go_on_writing();
         self.inbox.catch_up(&mut self.outbox);
         self.inbox.has_work()
     }

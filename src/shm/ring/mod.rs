@@ -54,6 +54,8 @@ use std::os::fd::OwnedFd;
 
 use serde::Serialize;
 
+use crate::shm::sync::Ordering;
+
 #[cfg(loom)]
 pub(in crate::shm) mod checked_memory;
 #[cfg(not(loom))]
@@ -225,6 +227,17 @@ fn waiting(queued: u64, accepted: u64, drops: &[u64; words::DROP_REASONS]) -> u6
     dropped.fold(queued.saturating_sub(accepted), |rest, count| {
         rest.saturating_sub(*count)
     })
+}
+
+/// Counts what is in the queue of a stream's writer as lost; that writer is gone, or its successor calls.
+fn give_up_queue(words: &words::Words, accepted: u64) {
+    let drops = words.drops().each_ref();
+    let drops = drops.map(|count| count.load(Ordering::Relaxed));
+    let waiting = waiting(words.queued().load(Ordering::Relaxed), accepted, &drops);
+    if let Some(lost) = words.drops().get(DropReason::Lost.index()) {
+        let sum = lost.load(Ordering::Relaxed).wrapping_add(waiting);
+        lost.store(sum, Ordering::Relaxed);
+    }
 }
 
 /// The word before a record.

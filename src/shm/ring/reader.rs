@@ -8,7 +8,9 @@ use std::sync::atomic::compiler_fence;
 
 use super::memory::Memory;
 use super::words::{DEATHS_BITS, Seen};
-use super::{Corrupt, HEADER_BYTES, check_count, check_positions, length_of, occupied};
+use super::{
+    Corrupt, HEADER_BYTES, check_count, check_positions, give_up_queue, length_of, occupied,
+};
 use crate::shm::mapping::Access;
 use crate::shm::sync::{Ordering, Site, fence, order};
 
@@ -170,6 +172,16 @@ impl Reader {
             Ordering::Relaxed,
         );
         self.release_as_dead_letter(delivery);
+    }
+
+    /// Counts what was in the queue of a stream's writer as lost: when that one left for good, and this
+    /// end has seen all that it wrote.
+    pub fn give_up_queue(&mut self) {
+        let tail = self.memory.words().tail().look(Site::TailLoad);
+        if let Some(tail) = tail {
+            let [accepted] = tail.counts;
+            give_up_queue(self.memory.words(), accepted);
+        }
     }
 
     #[inline]

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use super::memory::Memory;
 use super::words::Seen;
-use super::{Corrupt, DropReason, check_count, check_positions, header, occupied, waiting};
+use super::{Corrupt, DropReason, check_count, check_positions, give_up_queue, header, occupied};
 use crate::shm::mapping::Access;
 use crate::shm::sync::{Ordering, Site, fence, order};
 
@@ -158,20 +158,10 @@ impl Writer {
         );
     }
 
-    /// Counts what a dead predecessor had in its queue as [`DropReason::Lost`].
+    /// Counts what is in the queue of this end, or was in that of its dead predecessor, as
+    /// [`DropReason::Lost`].
     pub fn give_up_queue(&mut self) {
-        let words = self.memory.words();
-        let drops = words.drops().each_ref();
-        let drops = drops.map(|count| count.load(Ordering::Relaxed));
-        let waiting = waiting(
-            words.queued().load(Ordering::Relaxed),
-            self.accepted(),
-            &drops,
-        );
-        if let Some(lost) = words.drops().get(DropReason::Lost.index()) {
-            let sum = lost.load(Ordering::Relaxed).wrapping_add(waiting);
-            lost.store(sum, Ordering::Relaxed);
-        }
+        give_up_queue(self.memory.words(), self.accepted());
     }
 
     /// The position behind the last record that the reader released.

@@ -229,7 +229,7 @@ impl Outbox {
         class: Class,
         record_bytes: usize,
     ) -> Option<Result<bool, Refused>> {
-        if self.has_streams && self.pump(to) {
+        if self.has_streams && self.write_to(to) {
             self.ring_bell(to);
         }
         let link = self.link(to, class)?;

@@ -1,0 +1,107 @@
+//! What is to be done only where links are streams: what was queued has to be written.
+//!
+//! Nobody else writes it: this node does when it publishes, drains, waits, ends a batch or flushes.
+
+use super::Outbox;
+use crate::fabric::{Class, Policy, Slot};
+use crate::node::endpoint::link::Link;
+use crate::node::endpoint::sending::Limits;
+use crate::sys::clock;
+
+impl Outbox {
+    /// A record was queued: is it held back for the next ones? If it is, nobody need be woken for it.
+    #[inline(never)]
+    pub(super) fn gathers(&mut self, to: Slot, class: Class) -> bool {
+        if self.batch.is_some() {
+            return false; // the end of the batch writes it
+        }
+        let bell = usize::try_from(to.0).ok().and_then(|at| self.bells.get(at));
+        let sleeps = !matches!(bell, Some(Some(bell)) if !bell.is_asleep());
+        let Some(stream) = self.link(to, class).and_then(Link::stream) else {
+            return false;
+        };
+        let gathers = stream.may_gather(clock::monotonic(), sleeps);
+        if gathers && !std::mem::replace(&mut stream.is_listed, true) {
+            self.unwritten.push((to, class));
+        }
+        gathers
+    }
+
+    /// Writes what is queued for the node in this place, and says whether that has something new.
+    pub(super) fn write_to(&mut self, to: Slot) -> bool {
+        let mut any = false;
+        for class in [Class::Control, Class::Bulk] {
+            let Some(link) = self.link(to, class) else {
+                continue;
+            };
+            any |= link.pump();
+            let stream = link.stream();
+            let stream = stream.filter(|stream| !stream.is_listed && stream.has_unwritten());
+            if let Some(stream) = stream {
+                stream.is_listed = true;
+                self.unwritten.push((to, class));
+            }
+        }
+        any
+    }
+
+    /// Goes on with what has gathered, and with streams whose sockets were full.
+    #[inline]
+    pub(in crate::node::endpoint) fn go_on_writing(&mut self) {
+        if !self.unwritten.is_empty() {
+            self.write_all();
+        }
+    }
+
+    #[cold]
+    fn write_all(&mut self) {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        for (to, class) in &unwritten {
+            if let Some(stream) = self.link(*to, *class).and_then(Link::stream) {
+                stream.is_listed = false;
+            }
+        }
+        for (to, _) in unwritten {
+            if self.write_to(to) {
+                self.ring_bell(to);
+            }
+        }
+    }
+
+    /// Writes what streams have queued, as far as their sockets take it, and wakes who is to read it. True:
+    /// that is all; over rings there never is more.
+    pub fn flush(&mut self) -> bool {
+        self.go_on_writing();
+        self.unwritten.is_empty()
+    }
+
+    /// A stream's queue is as large as a ring would be. If it is to drop its oldest records, half of it
+    /// is kept out of the socket, for what is in there cannot be taken back.
+    pub(super) fn limits(&self, class: Class) -> Limits {
+        let bytes = match class {
+            Class::Control => self.spec.control_bytes,
+            Class::Bulk => self.spec.bulk_bytes,
+        };
+        let bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let mut policies = self.spec.policies.iter();
+        let drops_oldest = policies.any(|(_, policy)| *policy == Policy::DropOldest);
+        Limits {
+            bytes_max,
+            placed_bytes_max: if drops_oldest {
+                bytes_max / 2
+            } else {
+                bytes_max
+            },
+        }
+    }
+}
+
+/// Who leaves writes what can be written at once, and counts as lost what nobody will write any more.
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        if self.has_streams {
+            self.go_on_writing();
+            self.links.iter_mut().for_each(Link::give_up);
+        }
+    }
+}
