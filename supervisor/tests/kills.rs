@@ -12,6 +12,7 @@ mod exchange;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use cluster::fabric::Transport;
 use nix::sys::signal::Signal;
 
 use common::{Cluster, processes};
@@ -20,6 +21,9 @@ use exchange::{Exchange, node, verdict};
 
 /// So many kills, unless `KILLS` says another number.
 const KILLS: u64 = 100;
+
+/// The same, over streams.
+const KILLS_OF_STREAMS: u64 = 40;
 
 /// A kill counts only when so many records were received since the last.
 const RECORDS_BETWEEN: u64 = 10_000;
@@ -128,14 +132,26 @@ fn spin(time: Duration) {
 /// account is exact; and nothing gathers anywhere.
 #[test]
 fn no_kill_loses_a_record() {
+    kill_at_full_speed("no_kill_loses_a_record", Transport::Ring, KILLS);
+}
+
+/// Shows, of streams, whose queues die with their writers: the same, but that some records that were
+/// accepted are missing; they are counted, and no more are missing than that.
+#[test]
+fn what_kills_cost_streams_is_counted() {
+    let test = "what_kills_cost_streams_is_counted";
+    kill_at_full_speed(test, Transport::Unix, KILLS_OF_STREAMS);
+}
+
+fn kill_at_full_speed(test: &str, transport: Transport, kills: u64) {
     if node::live() {
         return;
     }
     let (kills, seed) = (
-        number_of("KILLS").unwrap_or(KILLS),
+        number_of("KILLS").unwrap_or(kills),
         number_of("KILLS_SEED").unwrap_or(1),
     );
-    let exchange = Exchange::start("no_kill_loses_a_record");
+    let exchange = Exchange::start(test, transport);
     exchange.wait_progress(&exchange.progress());
     exchange.wait("every link is in use", || {
         (exchange.received() > 20 * RECORDS_BETWEEN).then_some(())

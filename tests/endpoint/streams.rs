@@ -115,3 +115,31 @@ fn a_record_larger_than_queue_and_socket_crosses_while_both_sleep() {
         assert_eq!(came[3].1, "end");
     });
 }
+
+/// Shows: a record that the layout does not allow is refused by its writer; a reader would take it for
+/// garbage, and cut the link.
+#[test]
+fn a_record_that_is_too_large_is_refused_and_the_link_stands() {
+    let (stem, from, to) = pair(streams());
+    let mut worker = stem.endpoint(from, &[]);
+    let mut manager = stem.endpoint(to, &["x"]);
+    let most = worker.outbox().record_bytes_max();
+    let payload = vec![b'p'; most];
+    assert!(worker.publish("x", b"first"));
+    assert!(
+        !worker.publish("x", &payload),
+        "with its topic it is larger"
+    );
+    assert_eq!(take(&mut manager, 1)[0].1, "first");
+    assert!(worker.publish("x", &payload[1..]));
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| take(&mut manager, 2));
+        assert!(worker.flush_until(until()).unwrap());
+        assert!(worker.publish("x", b"last"));
+        assert!(worker.flush_until(until()).unwrap());
+        let came = reader.join().unwrap();
+        assert_eq!((came[0].1.len(), came[1].1.as_str()), (most - 1, "last"));
+    });
+    let accounts = stem.accounts(from, to);
+    assert_eq!((accounts.too_large, accounts.delivered), (1, 3));
+}

@@ -2,18 +2,22 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::publish::now;
 use super::{Cluster, ClusterError, Handler, Received};
 use crate::data::message::{EventView, MessageError};
 use crate::framework::BackendError;
+use crate::sys::clock;
 
 /// Records in one turn; then the caller's own sources have theirs.
 const RECORDS_A_TURN: usize = 1024;
 
 /// With more unraised, the newest is dropped: they say the same again and again by then.
 const TROUBLES_MAX: usize = 256;
+
+/// So long a node that leaves stays until streams have taken what it has queued.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The tag of troubles of this host's own backend.
 const TAG: &str = "local_error";
@@ -33,6 +37,11 @@ impl Cluster {
         while !self.leaves {
             self.turn(handler, None)?;
         }
+        // What streams have queued would be lost with this node.
+        let until = clock::monotonic() + FAREWELL;
+        self.endpoint
+            .flush_until(until)
+            .map_err(ClusterError::Wait)?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use super::record::{self, Handling, Receipt, Record};
 use super::seating::HandedRing;
 use super::source::{Next, Source};
 use super::subscriptions::Delivery;
-use crate::fabric::{Ask, Class, RECORD_HEADER_BYTES, RingKey};
+use crate::fabric::{Ask, Class, RingKey};
 use crate::shm::board::State;
 
 /// Records from one source before the next one's turn. After a death at most so many come again though
@@ -58,11 +58,7 @@ impl Inbox {
         let Some(source) = self.sources.get_mut(place) else {
             return;
         };
-        let record_bytes_max = outbox
-            .spec
-            .record_bytes_max
-            .saturating_add(RECORD_HEADER_BYTES);
-        let record_bytes_max = usize::try_from(record_bytes_max).unwrap_or(usize::MAX);
+        let record_bytes_max = outbox.stream_record_bytes_max();
         if let Err(error) = source.hand_over(ring, fault, record_bytes_max) {
             log::warn!("peer={} event=bad_ring error=\"{error}\"", from.0);
         }

@@ -31,7 +31,7 @@ pub(super) struct Receiving {
     record_bytes_max: usize,
     /// Bytes were taken, and the frame is not whole: its writer may wait for room.
     took_part: bool,
-    /// The first socket may begin with what has come by another one.
+    /// Something may come that is not new: what has come by another socket, or the end of one.
     pub(super) may_repeat: bool,
 }
 
@@ -61,6 +61,8 @@ impl Receiving {
     /// Another socket, to be read after the others.
     pub(super) fn connect(&mut self, socket: OwnedFd) {
         self.sockets.push_back(socket);
+        // The one before may have come to its end meanwhile.
+        self.may_repeat = true;
         if self.sockets.len() > SOCKETS_MAX {
             self.next_socket();
         }
@@ -179,4 +181,164 @@ fn split(bytes: &[u8]) -> Option<(usize, u64, &[u8])> {
     let (number, rest) = rest.split_first_chunk()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     Some((length, u64::from_le_bytes(*number), rest))
+}
+
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod tests {
+    use super::*;
+    use std::io::IoSlice;
+
+    use proptest::prelude::*;
+
+    const RECORD_BYTES_MAX: usize = 1 << 20;
+
+    fn stream() -> (Receiving, OwnedFd) {
+        let mut stream = Receiving::new(RECORD_BYTES_MAX);
+        let theirs = another(&mut stream);
+        (stream, theirs)
+    }
+
+    fn another(stream: &mut Receiving) -> OwnedFd {
+        let (ours, theirs) = unix::stream_pair().unwrap();
+        stream.connect(ours);
+        theirs
+    }
+
+    fn write(to: &OwnedFd, bytes: &[u8]) {
+        let written = unix::write_parts(to.as_fd(), &[IoSlice::new(bytes)]);
+        assert_eq!(written.unwrap(), bytes.len());
+    }
+
+    fn frame(number: u64, record: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(record.len()).unwrap();
+        [&length.to_le_bytes()[..], &number.to_le_bytes(), record].concat()
+    }
+
+    /// Every frame that is there.
+    fn take(stream: &mut Receiving) -> Vec<(u64, Vec<u8>)> {
+        let mut all = Vec::new();
+        while let Some(frame) = stream.peek().unwrap() {
+            all.push((frame.number, frame.record.to_vec()));
+            stream.pass();
+        }
+        all
+    }
+
+    #[test]
+    fn a_frame_is_there_with_its_last_byte_and_not_before() {
+        let (mut stream, theirs) = stream();
+        let bytes = frame(7, b"record");
+        for byte in &bytes[..bytes.len() - 1] {
+            write(&theirs, &[*byte]);
+            assert_eq!(stream.peek().unwrap(), None);
+            assert!(stream.has_part() && stream.take_part() && !stream.has_part());
+        }
+        write(&theirs, &[bytes[bytes.len() - 1], 0, 0]);
+        let mut record = b"before".to_vec();
+        assert_eq!(stream.peek().unwrap().unwrap().number, 7);
+        stream.take(&mut record).unwrap();
+        assert_eq!(record, b"record");
+        assert_eq!(stream.peek().unwrap(), None, "a part of a header");
+    }
+
+    #[test]
+    fn what_breaks_off_with_its_writer_is_thrown_away() {
+        let (mut stream, theirs) = stream();
+        write(&theirs, &frame(1, b"whole"));
+        write(&theirs, &frame(2, b"broken")[..15]);
+        let next = another(&mut stream);
+        write(&next, &frame(2, b"again"));
+        assert_eq!(
+            take(&mut stream),
+            [(1, b"whole".to_vec())],
+            "its writer lives"
+        );
+        drop(theirs);
+        assert_eq!(take(&mut stream), [(2, b"again".to_vec())]);
+        drop(next);
+        assert!(!stream.is_over());
+        assert!(take(&mut stream).is_empty() && stream.is_over());
+    }
+
+    #[test]
+    fn sockets_of_writers_that_said_nothing_do_not_pile_up() {
+        let (mut stream, first) = stream();
+        let ends: Vec<OwnedFd> = (0..2 * SOCKETS_MAX).map(|_| another(&mut stream)).collect();
+        assert_eq!(stream.sockets.len(), SOCKETS_MAX);
+        drop((first, ends));
+        assert!(take(&mut stream).is_empty() && stream.is_over());
+    }
+
+    #[test]
+    fn a_large_frame_leaves_no_large_buffer() {
+        let (mut stream, theirs) = stream();
+        let bytes = frame(1, &vec![3; RECORD_BYTES_MAX]);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    match unix::write_parts(theirs.as_fd(), &[IoSlice::new(rest)]) {
+                        Ok(written) => rest = &rest[written..],
+                        Err(_) => std::thread::yield_now(),
+                    }
+                }
+            });
+            while stream.peek().unwrap().is_none() {
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!(take(&mut stream), [(1, vec![3; RECORD_BYTES_MAX])]);
+        assert!(stream.buffer.capacity() <= BUFFER_BYTES_KEPT);
+        write(&theirs, &frame(2, &[]));
+        assert_eq!(take(&mut stream), [(2, vec![])]);
+    }
+
+    #[test]
+    fn a_length_that_no_record_has_is_an_error_and_takes_no_memory() {
+        let (mut stream, theirs) = stream();
+        write(&theirs, &u32::MAX.to_le_bytes());
+        write(&theirs, &[0; 8]);
+        let error = stream.peek().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert!(stream.buffer.capacity() <= BUFFER_BYTES_KEPT);
+    }
+
+    proptest! {
+        /// Shows: whatever way bytes are cut, the frames in them come out.
+        #[test]
+        fn frames_come_whole_however_they_are_cut(
+            records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..20),
+            cuts in prop::collection::vec(1_usize..200, 1..40),
+        ) {
+            let (mut stream, theirs) = stream();
+            let numbered: Vec<(u64, Vec<u8>)> = (0..).zip(records).collect();
+            let frames = numbered.iter().flat_map(|(number, record)| frame(*number, record));
+            let bytes: Vec<u8> = frames.collect();
+            let (mut rest, mut came, mut cuts) = (&bytes[..], Vec::new(), cuts.iter().cycle());
+            while !rest.is_empty() {
+                let (part, others) = rest.split_at(rest.len().min(*cuts.next().unwrap()));
+                write(&theirs, part);
+                came.extend(take(&mut stream));
+                rest = others;
+            }
+            prop_assert_eq!(came, numbered);
+        }
+
+        /// Shows: no bytes make it panic, read past what came, or go on behind an error.
+        #[test]
+        fn garbage_is_frames_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+            let (mut stream, theirs) = stream();
+            write(&theirs, &bytes);
+            let mut frames = 0;
+            while let Ok(Some(frame)) = stream.peek() {
+                frames += FRAME_HEADER_BYTES + frame.record.len();
+                stream.pass();
+            }
+            prop_assert!(frames <= bytes.len());
+            if stream.peek().is_err() {
+                prop_assert!(stream.peek().is_err());
+            }
+        }
+    }
 }

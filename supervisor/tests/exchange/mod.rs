@@ -14,6 +14,8 @@ pub mod verdict;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use cluster::fabric::Transport;
+
 use crate::common::layouts;
 use crate::common::{Cluster, PATIENCE, Start, wait_or_tell};
 use marks::{Marks, Phase};
@@ -32,11 +34,13 @@ const MEMBERS: [(&str, &str); NODES] = [
 ];
 
 /// Small rings, so that they fill, and a short wait for loggers.
-const FABRIC: &str = r#"fabric: (control: "16KiB", bulk: "64KiB", record_bytes_max: "1MiB", block: "100ms"), controller: (enabled: false)"#;
+const FABRIC: &str = r#"fabric: (control: "16KiB", bulk: "64KiB", record_bytes_max: "1MiB", block: "100ms", transport: TRANSPORT), controller: (enabled: false)"#;
 
 /// A cluster of such nodes.
 pub struct Exchange {
     pub cluster: Cluster,
+    /// What carries its records.
+    pub transport: Transport,
     pub marks: Vec<Marks>,
     /// The nodes find them through this process.
     _files: Vec<OwnedFd>,
@@ -44,7 +48,7 @@ pub struct Exchange {
 
 impl Exchange {
     /// Starts it. Each node is this test program once more, with `test` chosen.
-    pub fn start(test: &str) -> Self {
+    pub fn start(test: &str, transport: Transport) -> Self {
         let (marks, files): (Vec<Marks>, Vec<OwnedFd>) =
             (0..NODES).map(|_| Marks::create()).unzip();
         let program = std::env::current_exe().unwrap();
@@ -73,9 +77,11 @@ impl Exchange {
             .zip(&entries)
             .map(|((name, _), entry)| (*name, entry.as_str()))
             .collect();
-        let cluster = Start::with(&layouts::layout(FABRIC, &nodes)).start_ready();
+        let fabric = FABRIC.replace("TRANSPORT", &format!("{transport:?}"));
+        let cluster = Start::with(&layouts::layout(&fabric, &nodes)).start_ready();
         let exchange = Self {
             cluster,
+            transport,
             marks,
             _files: files,
         };

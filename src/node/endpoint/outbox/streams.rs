@@ -3,7 +3,7 @@
 //! Nobody else writes it: this node does when it publishes, drains, waits, ends a batch or flushes.
 
 use super::Outbox;
-use crate::fabric::{Class, Policy, Slot};
+use crate::fabric::{Class, Policy, RECORD_HEADER_BYTES, Slot};
 use crate::node::endpoint::link::Link;
 use crate::node::endpoint::sending::Limits;
 use crate::sys::clock;
@@ -75,6 +75,12 @@ impl Outbox {
         self.unwritten.is_empty()
     }
 
+    /// No larger record goes by a stream, in bytes of topic and payload with what stands before them.
+    pub(in crate::node::endpoint) fn stream_record_bytes_max(&self) -> usize {
+        let most = self.spec.record_bytes_max;
+        usize::try_from(most.saturating_add(RECORD_HEADER_BYTES)).unwrap_or(usize::MAX)
+    }
+
     /// A stream's queue is as large as a ring would be. If it is to drop its oldest records, half of it
     /// is kept out of the socket, for what is in there cannot be taken back.
     pub(super) fn limits(&self, class: Class) -> Limits {
@@ -92,6 +98,7 @@ impl Outbox {
             } else {
                 bytes_max
             },
+            record_bytes_max: self.stream_record_bytes_max(),
         }
     }
 }

@@ -20,7 +20,10 @@ impl Source {
             let frame = stream.peek()?;
             let (number, is_greeting) = match frame.map(|it| (it.number, it.record.is_empty())) {
                 Some(frame) => frame,
-                None if stream.is_over() && self.is_orphan => (u64::MAX, true),
+                // Nothing more will come, and what stands in the account did not.
+                None if stream.is_over() && self.is_orphan && !ring.reader.is_empty()? => {
+                    (u64::MAX, true)
+                }
                 None => break,
             };
             stream.may_repeat &= number < next;
@@ -33,10 +36,7 @@ impl Source {
                 break;
             }
             let Some(drained) = ring.reader.drain(buffer)? else {
-                return match number {
-                    u64::MAX => Ok(None), // all of it is accounted for
-                    _ => Err(unaccounted(number)),
-                };
+                return Err(unaccounted(number));
             };
             if !is_lost {
                 stream.take(buffer)?;
@@ -107,4 +107,136 @@ impl Source {
 fn unaccounted(number: u64) -> io::Error {
     let text = format!("record {number} is not accounted for");
     io::Error::new(ErrorKind::InvalidData, text)
+}
+
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod tests {
+    use super::*;
+    use std::io::IoSlice;
+    use std::os::fd::{AsFd, OwnedFd};
+
+    use proptest::prelude::*;
+
+    use crate::fabric::{Class, RingKey, Slot};
+    use crate::node::endpoint::seating::HandedRing;
+    use crate::shm::bell;
+    use crate::shm::ring::{DropReason, Observer, Writer, create};
+    use crate::sys::unix;
+
+    /// A source, its writer's end of the socket, and both sides of its account.
+    fn site() -> (Source, OwnedFd, Writer, Observer) {
+        let file = create(4096).unwrap();
+        let copy = || file.try_clone().unwrap();
+        let (ours, theirs) = unix::stream_pair().unwrap();
+        let ring = HandedRing {
+            key: RingKey {
+                from: Slot(1),
+                to: Slot(2),
+                class: Class::Bulk,
+                index: 0,
+            },
+            memory: copy(),
+            bell: bell::create().unwrap(),
+            socket: Some(ours),
+        };
+        let mut source = Source::new(Slot(1), Class::Bulk);
+        source.hand_over(ring, false, 1 << 20).unwrap();
+        let account = Writer::map(copy()).unwrap();
+        (source, theirs, account, Observer::map(copy()).unwrap())
+    }
+
+    fn write(to: &OwnedFd, number: u64, record: &[u8]) {
+        let length = u32::try_from(record.len()).unwrap();
+        let bytes = [&length.to_le_bytes()[..], &number.to_le_bytes(), record].concat();
+        unix::write_parts(to.as_fd(), &[IoSlice::new(&bytes)]).unwrap();
+    }
+
+    /// Takes what is there: its numbers.
+    fn take(source: &mut Source) -> io::Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        while let Some(next) = source.next(&mut Vec::new())? {
+            numbers.push(next.drained.number());
+            source.release_now(next.drained);
+        }
+        Ok(numbers)
+    }
+
+    #[test]
+    fn what_came_before_is_passed_over_and_what_will_not_come_is_lost() {
+        let (mut source, theirs, mut account, observer) = site();
+        for _ in 0..6 {
+            account.count_queued();
+            account.try_push(&[]).unwrap();
+        }
+        write(&theirs, 0, &[]);
+        write(&theirs, 0, b"a record");
+        write(&theirs, 1, b"a record");
+        assert!(source.stream_has_work());
+        assert_eq!(take(&mut source).unwrap(), [0, 1]);
+        assert!(!source.stream_has_work());
+        write(&theirs, 1, b"again");
+        write(&theirs, 4, &[]);
+        write(&theirs, 4, b"a record");
+        assert_eq!(take(&mut source).unwrap(), [4]);
+        let accounts = observer.accounting().unwrap();
+        assert_eq!((accounts.delivered, accounts.in_flight), (3, 1));
+        assert_eq!(accounts.dropped(DropReason::Lost), 2);
+        // Its writer leaves for good.
+        drop(theirs);
+        source.is_orphan = true;
+        assert!(source.stream_has_work());
+        assert_eq!(take(&mut source).unwrap(), [] as [u64; 0]);
+        assert_eq!(observer.accounting().unwrap().in_flight, 0);
+        assert!(source.go_on().is_some());
+        assert_eq!(source.missed(), 3);
+    }
+
+    #[test]
+    fn a_record_without_a_place_cuts_the_link_and_the_rest_is_lost() {
+        let (mut source, theirs, mut account, observer) = site();
+        for _ in 0..3 {
+            account.count_queued();
+            account.try_push(&[]).unwrap();
+        }
+        write(&theirs, 0, b"a record");
+        write(&theirs, 7, b"from nowhere");
+        let error = take(&mut source).unwrap_err();
+        assert_eq!(error.to_string(), "record 7 is not accounted for");
+        source.close(&error);
+        assert!(source.is_empty());
+        let accounts = observer.accounting().unwrap();
+        assert_eq!((accounts.delivered, accounts.in_flight), (1, 0));
+        assert_eq!(accounts.dropped(DropReason::Lost), 2);
+        assert_eq!(source.missed(), 2);
+    }
+
+    proptest! {
+        /// Shows: whatever a writer sends, nothing is handled that has no place, nothing panics, and when the
+        /// link is cut every record is accounted for.
+        #[test]
+        fn any_frames_are_records_or_the_end(
+            frames in prop::collection::vec((0_u64..12, 0_usize..4), 0..30),
+            places in 0_u64..8,
+            tail in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let (mut source, theirs, mut account, observer) = site();
+            for _ in 0..places {
+                account.count_queued();
+                account.try_push(&[]).unwrap();
+            }
+            for (number, length) in frames {
+                write(&theirs, number, &[b'x'; 4][..length]);
+            }
+            unix::write_parts(theirs.as_fd(), &[IoSlice::new(&tail)]).unwrap();
+            match take(&mut source) {
+                Ok(numbers) => prop_assert!(numbers.is_sorted() && numbers.iter().all(|it| *it < places)),
+                Err(error) => {
+                    source.close(&error);
+                    prop_assert_eq!(observer.accounting().unwrap().in_flight, 0);
+                }
+            }
+            prop_assert_eq!(observer.accounting().unwrap().accepted, places);
+        }
+    }
 }

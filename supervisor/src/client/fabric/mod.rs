@@ -114,14 +114,15 @@ struct Watched<'a> {
 }
 
 /// Sleeps until one of these is ready, `until` comes, or the endpoint has something to do; says which of
-/// these are. `for_records`: records are something to do.
+/// these are. `for_records`: records are something to do. What streams have not taken yet always is.
 fn sleep(
     endpoint: &mut Endpoint,
     for_records: bool,
     watched: &[Watched<'_>],
     until: Option<Instant>,
 ) -> io::Result<Vec<bool>> {
-    let has_news = for_records && !endpoint.doze();
+    let for_bell = for_records || !endpoint.outbox().flush();
+    let has_news = for_bell && !endpoint.doze();
     let until = [until, endpoint.deadline()].into_iter().flatten().min();
     let rest = until.map(|until| until.saturating_duration_since(clock::monotonic()));
     let rest = if has_news { Some(Duration::ZERO) } else { rest };
@@ -129,7 +130,7 @@ fn sleep(
         .iter()
         .map(|watched| PollFd::new(watched.on, watched.flags))
         .collect();
-    if for_records {
+    if for_bell {
         on.extend(endpoint.descriptors().map(readable));
     } else {
         on.extend(endpoint.seat().map(readable));

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use nix::poll::PollFlags;
 
@@ -11,6 +12,7 @@ use cluster::data::json;
 use cluster::data::message::{Event, EventView};
 use cluster::fabric::RECORD_HEADER_BYTES;
 use cluster::node::endpoint::Endpoint;
+use cluster::sys::clock;
 
 use super::replies::PublishReply;
 use super::{Place, Watched, sleep};
@@ -20,6 +22,9 @@ use crate::client::out::Console;
 
 /// A longer line of standard input is no event.
 const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// So long it stays until streams have taken what they have queued, which would be lost with it.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Publishes, and says how far it came.
 pub(super) fn publish(
@@ -49,8 +54,14 @@ pub(super) fn publish(
         let event = Event::new(args.event.as_str(), args.arguments.clone());
         publisher.publish(&event, &|| "the event".to_owned())?;
     }
+    let is_written = publisher
+        .endpoint
+        .flush_until(clock::monotonic() + FAREWELL)?;
     let reply = &mut publisher.reply;
-    let code = code(reply);
+    let code = match code(reply) {
+        Code::Done if !is_written => Code::Partial,
+        code => code,
+    };
     reply.ok = code == Code::Done;
     show(reply, &args.topic, console)?;
     Ok(code)
