@@ -164,6 +164,8 @@ fn publish(settings: &Settings) -> Result<(), Failure> {
         sent += 1;
     }
     send(outbox, TOPIC, &mut payload, END);
+    // What a stream has queued would be lost with this program.
+    endpoint.flush_until(clock::monotonic() + PATIENCE)?;
     say(&format!(
         "RESULT msgs={sent} ns={}",
         begin.elapsed().as_nanos()

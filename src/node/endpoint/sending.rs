@@ -61,6 +61,15 @@ impl Frames {
         Some(length)
     }
 
+    /// How many of them lie within the first `bytes`.
+    fn within(&self, bytes: usize) -> usize {
+        let ends = self.lengths.iter().scan(0, |end, length| {
+            *end += length;
+            Some(*end)
+        });
+        ends.take_while(|end| *end <= bytes).count()
+    }
+
     /// Gives back the memory of a record that was larger than the rest will be.
     fn shrink(&mut self, bytes_max: usize) {
         if self.bytes.is_empty() && self.bytes.capacity() > bytes_max.saturating_mul(2) {
@@ -191,11 +200,12 @@ impl Sending {
         Ok(self.has_room(length))
     }
 
-    /// Asks for the bell once half of what is under way was released, or the reader would have to wake
-    /// us for every record.
+    /// Asks for the bell once half of what the reader can see was released, or it would have to wake us
+    /// for every record. More it may never come to: the rest is not written yet.
     fn wish(&self, account: &mut Writer) -> Result<(), Corrupt> {
+        let left = self.placed.lengths.len() - self.placed.within(self.sent).div_ceil(2);
         // A record of all of the account but this finds room when so much is left.
-        let left = self.placed.lengths.len() / 2 * ring::EMPTY_RECORD_BYTES;
+        let left = left * ring::EMPTY_RECORD_BYTES;
         let room = account.record_bytes_max().saturating_sub(left);
         account.want_room(room).map(drop)
     }
@@ -585,6 +595,30 @@ mod tests {
         assert_eq!(came, expected.collect::<Vec<u8>>());
         let accounts = site.accounting();
         assert_eq!((accounts.accepted, accounts.delivered), (20, 20));
+    }
+
+    /// Shows: with many small records, of which the socket holds few, the reader that has released those
+    /// knows that there is room for the rest.
+    #[test]
+    fn who_waits_is_woken_when_the_reader_has_seen_what_the_socket_held() {
+        let limits = Limits {
+            bytes_max: 1 << 20,
+            placed_bytes_max: 1 << 20,
+            ..LIMITS
+        };
+        let mut site = Site::new(limits, 65536);
+        while site.push(b"small").is_ok() {
+            site.pump();
+        }
+        assert!(site.stream.has_unwritten());
+        assert_eq!(site.stream.wants_room(5, &mut site.account), Ok(false));
+        assert!(!site.reader.room_is_wanted());
+        let held = site.read().len() / (FRAME_HEADER_BYTES + 5);
+        site.release(u64::try_from(held / 2).unwrap() - 1);
+        assert!(!site.reader.room_is_wanted(), "half of them at once");
+        site.release(2);
+        assert!(site.reader.room_is_wanted());
+        assert_eq!(site.stream.wants_room(5, &mut site.account), Ok(true));
     }
 
     #[test]
