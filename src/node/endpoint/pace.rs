@@ -1,13 +1,26 @@
 //! How many bytes a stream lets gather before it writes them. Pure.
 //!
 //! A call of the system for each of many small records would cost more than all the rest. So in a flood,
-//! while the reader is awake, it takes a few together, and more of them the longer that goes on. The first
-//! records of a flood, one that comes alone, and one that meets a reader that sleeps are written at once.
+//! while the reader is awake, it takes a few together, and more of them the longer that goes on. A flood
+//! is many records within one tick of the system's timer: a clock that is finer would cost more than the
+//! record. The first records of each tick, and one that meets a reader that sleeps, are written at once.
 //!
 //! What has gathered is written with the next records, or when this node drains, waits, ends a batch or
 //! flushes: one that does none of these behind a flood keeps at most `GATHERED_BYTES_MAX` to itself.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+/// So many records in one tick are a flood.
+const FLOOD: u32 = 256;
+
+/// In the tick after a flood so many are a flood.
+const FLOOD_GOES_ON: u32 = 16;
+
+/// The longest tick of any system, and a little.
+const TICK_MAX: Duration = Duration::from_millis(12);
+
+/// So much gathers the first time.
+const GATHERED_BYTES_MIN: usize = 256;
 
 /// No more bytes than these gather, nor more than a part of the queue.
 const GATHERED_BYTES_MAX: usize = 16 * 1024;
@@ -15,72 +28,73 @@ const GATHERED_BYTES_MAX: usize = 16 * 1024;
 /// That part of the queue.
 const PARTS_OF_QUEUE: usize = 4;
 
-/// So much gathers the first time.
-const GATHERED_BYTES_MIN: usize = 256;
-
-/// So many records that follow one another are a flood.
-const FLOOD: u32 = 256;
-
-/// A record that comes later after the last one comes alone.
-const FOLLOWS_WITHIN: Duration = Duration::from_micros(20);
-
-/// No record waits longer for others, as long as others come.
-const GATHERS_FOR: Duration = Duration::from_micros(200);
-
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// So many bytes may gather now.
+    /// When the last record came.
+    tick: Duration,
+    /// Records that came then.
+    records: u32,
+    /// So many are a flood now.
+    flood: u32,
+    /// So many bytes may gather in a flood.
     allowed: usize,
     allowed_max: usize,
     /// Bytes that the socket did not take when it was last tried.
     left: usize,
-    last: Option<Instant>,
-    /// Records that have followed one another, up to [`FLOOD`].
-    followers: u32,
-    /// When the first of those came that have gathered.
-    since: Option<Instant>,
 }
 
 impl Pace {
     /// Of a stream whose queue takes so many bytes.
     pub(super) fn new(queue_bytes: usize) -> Self {
+        let most = GATHERED_BYTES_MAX.min(queue_bytes / PARTS_OF_QUEUE);
         Self {
-            allowed: 0,
-            allowed_max: GATHERED_BYTES_MAX.min(queue_bytes / PARTS_OF_QUEUE),
+            tick: Duration::ZERO,
+            records: 0,
+            flood: FLOOD,
+            allowed: GATHERED_BYTES_MIN,
+            allowed_max: most.max(GATHERED_BYTES_MIN),
             left: 0,
-            last: None,
-            followers: 0,
-            since: None,
         }
     }
 
-    /// A record was queued, which makes `unsent` bytes. May they wait for the next one? If not, they are
-    /// to be written now.
-    pub(super) fn may_gather(&mut self, unsent: usize, now: Instant, reader_sleeps: bool) -> bool {
-        let within = |since: Option<Instant>, limit| {
-            since.is_some_and(|since| now.saturating_duration_since(since) <= limit)
-        };
-        let follows = within(self.last.replace(now), FOLLOWS_WITHIN);
-        if !follows {
-            (self.allowed, self.followers) = (0, 0);
-        } else if self.followers < FLOOD {
-            self.followers += 1;
+    /// A record was queued in this tick, which makes `unsent` bytes. May they wait for the next one? If
+    /// not, they are to be written now.
+    #[inline]
+    pub(super) fn may_gather(
+        &mut self,
+        unsent: usize,
+        tick: Duration,
+        reader_sleeps: bool,
+    ) -> bool {
+        if tick != self.tick {
+            self.begin(tick);
         }
-        if self.followers < FLOOD || reader_sleeps {
+        self.records = self.records.saturating_add(1);
+        if self.records <= self.flood || reader_sleeps {
             return false;
         }
-        self.since.get_or_insert(now);
-        if unsent.saturating_sub(self.left) < self.allowed && within(self.since, GATHERS_FOR) {
+        if unsent.saturating_sub(self.left) < self.allowed {
             return true;
         }
-        self.allowed =
-            (self.allowed * 2).clamp(GATHERED_BYTES_MIN, self.allowed_max.max(GATHERED_BYTES_MIN));
+        self.allowed = (self.allowed * 2).min(self.allowed_max);
         false
+    }
+
+    /// Another tick.
+    #[cold]
+    fn begin(&mut self, tick: Duration) {
+        let follows = tick.saturating_sub(self.tick) <= TICK_MAX;
+        if follows && self.records > FLOOD {
+            self.flood = FLOOD_GOES_ON;
+        } else {
+            (self.flood, self.allowed) = (FLOOD, GATHERED_BYTES_MIN);
+        }
+        (self.tick, self.records) = (tick, 0);
     }
 
     /// They were written, but for `left` bytes.
     pub(super) fn has_tried(&mut self, left: usize) {
-        (self.left, self.since) = (left, None);
+        self.left = left;
     }
 }
 
@@ -88,69 +102,66 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// The first moment, and those that follow it by so many microseconds.
-    fn at(begin: Instant, micros: u64) -> Instant {
-        begin + Duration::from_micros(micros)
-    }
+    const TICK: Duration = Duration::from_millis(4);
 
-    fn begin() -> Instant {
-        crate::sys::clock::monotonic()
+    /// What is written at a time when records of 100 bytes come, so many in each tick.
+    fn written(pace: &mut Pace, ticks: std::ops::Range<u32>, records: u32) -> Vec<usize> {
+        let (mut all, mut unsent) = (Vec::new(), 0);
+        for tick in ticks {
+            for _ in 0..records {
+                unsent += 100;
+                if !pace.may_gather(unsent, TICK * tick, false) {
+                    all.push(std::mem::take(&mut unsent));
+                    pace.has_tried(0);
+                }
+            }
+        }
+        all
     }
 
     #[test]
-    fn records_that_follow_one_another_gather_more_and_more_up_to_a_bound() {
-        let (mut pace, begin) = (Pace::new(256 * 1024), begin());
-        let (mut gathered, mut unsent) = (Vec::new(), 0);
-        for record in 0..10_000 {
-            unsent += 100;
-            // Ten in a microsecond.
-            if !pace.may_gather(unsent, at(begin, record / 10), false) {
-                gathered.push(unsent);
-                unsent = 0;
-                pace.has_tried(0);
-            }
-        }
-        let first = gathered.iter().take_while(|bytes| **bytes == 100).count();
-        assert_eq!(first, FLOOD as usize + 1, "the first are written at once");
-        assert!(gathered.is_sorted(), "{gathered:?}");
-        let most = *gathered.last().unwrap();
+    fn a_flood_gathers_more_and_more_up_to_a_bound() {
+        let mut pace = Pace::new(256 * 1024);
+        let first = written(&mut pace, 1..2, 10_000);
+        let alone = first.iter().take_while(|bytes| **bytes == 100).count();
+        assert_eq!(alone, FLOOD as usize, "the first are written at once");
+        assert!(first.is_sorted(), "{first:?}");
+        let most = *first.last().unwrap();
         assert!((16 * 1024..16 * 1024 + 100).contains(&most), "{most}");
+        let next = written(&mut pace, 2..3, 10_000);
+        let alone = next.iter().take_while(|bytes| **bytes == 100).count();
+        assert_eq!((alone, next[alone]), (FLOOD_GOES_ON as usize, most));
     }
 
     #[test]
-    fn nothing_gathers_that_comes_alone_or_meets_a_sleeper() {
-        let (mut pace, begin) = (Pace::new(256 * 1024), begin());
-        for record in 0..1000 {
-            pace.may_gather(100, at(begin, record), false);
+    fn what_is_no_flood_is_written_record_by_record() {
+        let mut pace = Pace::new(256 * 1024);
+        for records in [1, 10, FLOOD] {
+            assert!(
+                written(&mut pace, 1..50, records)
+                    .iter()
+                    .all(|it| *it == 100)
+            );
         }
-        pace.has_tried(0);
-        assert!(pace.may_gather(100, at(begin, 1000), false));
-        assert!(!pace.may_gather(200, at(begin, 1001), true), "it sleeps");
+        written(&mut pace, 50..51, 2 * FLOOD);
+        // A pause behind a flood, and the flood is over.
         assert!(
-            pace.may_gather(200, at(begin, 1002), false),
-            "it is awake again"
-        );
-        assert!(
-            !pace.may_gather(300, at(begin, 10_000), false),
-            "it was alone"
+            written(&mut pace, 60..61, FLOOD)
+                .iter()
+                .all(|it| *it == 100)
         );
     }
 
-    /// Shows: slow ones that follow wait no longer than said, and what a full socket has left does not
-    /// count as gathered.
+    /// Shows: nothing is held back from a sleeper; and what a full socket has left does not count as
+    /// gathered.
     #[test]
-    fn what_gathers_is_written_in_time() {
-        let (mut pace, begin) = (Pace::new(1 << 20), begin());
-        for record in 0..1000 {
-            if !pace.may_gather(1, at(begin, record), false) {
-                pace.has_tried(0);
-            }
-        }
-        pace.has_tried(0);
-        let waits =
-            (1..).take_while(|record| pace.may_gather(1, at(begin, 1000 + 15 * record), false));
-        assert_eq!(waits.count(), 14, "200 µs");
+    fn a_sleeper_gets_all_and_a_full_socket_is_not_tried_at_once() {
+        let mut pace = Pace::new(1 << 20);
+        written(&mut pace, 1..2, 2 * FLOOD);
+        assert!(!pace.may_gather(100, TICK, true));
+        assert!(pace.may_gather(100, TICK, false));
         pace.has_tried(100_000);
-        assert!(pace.may_gather(100_001, at(begin, 1240), false));
+        assert!(pace.may_gather(100_100, TICK, false));
+        assert!(!pace.may_gather(200_000, TICK, false));
     }
 }

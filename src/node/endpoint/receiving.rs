@@ -28,6 +28,8 @@ pub(super) struct Receiving {
     buffer: Vec<u8>,
     begin: usize,
     end: usize,
+    /// Bytes of the first frame, once it is there whole.
+    whole: usize,
     record_bytes_max: usize,
     /// Bytes were taken, and the frame is not whole: its writer may wait for room.
     took_part: bool,
@@ -52,6 +54,7 @@ impl Receiving {
             buffer: Vec::new(),
             begin: 0,
             end: 0,
+            whole: 0,
             record_bytes_max,
             took_part: false,
             may_repeat: true,
@@ -87,52 +90,45 @@ impl Receiving {
     ///
     /// # Errors
     /// `InvalidData`: its writer misbehaved. Else the system's answer.
+    #[inline]
     pub(super) fn peek(&mut self) -> io::Result<Option<Frame<'_>>> {
+        if self.whole == 0 && !self.find_whole()? {
+            return Ok(None);
+        }
+        let frame = self.rest().get(..self.whole).and_then(split);
+        Ok(frame.map(|(_, number, record)| Frame { number, record }))
+    }
+
+    /// Reads until the first frame is whole. False: it is not, for now.
+    fn find_whole(&mut self) -> io::Result<bool> {
         let mut took = false;
-        while self.whole()?.is_none() {
+        loop {
+            if let Some((length, ..)) = split(self.rest()) {
+                if length > self.record_bytes_max {
+                    let text = format!("a frame of {length} bytes");
+                    return Err(io::Error::new(ErrorKind::InvalidData, text));
+                }
+                let bytes = FRAME_HEADER_BYTES + length;
+                if bytes <= self.rest().len() {
+                    self.whole = bytes;
+                    return Ok(true);
+                }
+            }
             if !self.fill()? {
                 self.took_part |= took;
-                return Ok(None);
+                return Ok(false);
             }
             took = true;
         }
-        Ok(split(self.rest()).map(|(length, number, rest)| Frame {
-            number,
-            record: rest.get(..length).unwrap_or_default(),
-        }))
-    }
-
-    /// Takes the record of the frame that was seen last into `record`, in place of what that held.
-    pub(super) fn take(&mut self, record: &mut Vec<u8>) -> io::Result<()> {
-        if let Some(frame) = self.peek()? {
-            frame.record.clone_into(record);
-            self.pass();
-        }
-        Ok(())
     }
 
     /// Done with the frame that was seen last.
+    #[inline]
     pub(super) fn pass(&mut self) {
-        if let Ok(Some(bytes)) = self.whole() {
-            self.begin += bytes;
-        }
+        self.begin += std::mem::take(&mut self.whole);
         if self.begin == self.end && self.buffer.len() > BUFFER_BYTES_KEPT {
             (self.buffer, self.begin, self.end) = (Vec::new(), 0, 0);
         }
-    }
-
-    /// The first frame's bytes, if all of them are there.
-    fn whole(&self) -> io::Result<Option<usize>> {
-        let rest = self.rest();
-        let Some((length, _, _)) = split(rest) else {
-            return Ok(None);
-        };
-        if length > self.record_bytes_max {
-            let text = format!("a frame of {length} bytes");
-            return Err(io::Error::new(ErrorKind::InvalidData, text));
-        }
-        let bytes = FRAME_HEADER_BYTES + length;
-        Ok((bytes <= rest.len()).then_some(bytes))
     }
 
     fn rest(&self) -> &[u8] {
@@ -170,7 +166,7 @@ impl Receiving {
     fn next_socket(&mut self) {
         self.sockets.pop_front();
         self.may_repeat = true;
-        (self.begin, self.end) = (0, 0);
+        (self.begin, self.end, self.whole) = (0, 0, 0);
         self.buffer = Vec::new();
     }
 }
@@ -235,10 +231,9 @@ mod tests {
             assert!(stream.has_part() && stream.take_part() && !stream.has_part());
         }
         write(&theirs, &[bytes[bytes.len() - 1], 0, 0]);
-        let mut record = b"before".to_vec();
-        assert_eq!(stream.peek().unwrap().unwrap().number, 7);
-        stream.take(&mut record).unwrap();
-        assert_eq!(record, b"record");
+        let whole = stream.peek().unwrap().unwrap();
+        assert_eq!((whole.number, whole.record), (7, &b"record"[..]));
+        stream.pass();
         assert_eq!(stream.peek().unwrap(), None, "a part of a header");
     }
 

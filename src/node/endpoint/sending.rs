@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::Duration;
 
 use super::pace::Pace;
 use crate::shm::ring::{self, Corrupt, DropReason, PushError, Writer};
@@ -40,24 +40,50 @@ pub(super) struct Limits {
 /// Frames, one behind the other.
 #[derive(Debug, Default)]
 struct Frames {
-    bytes: VecDeque<u8>,
+    /// From `begin` on; what lies before it is moved over when it is as much as the rest.
+    bytes: Vec<u8>,
+    begin: usize,
     lengths: VecDeque<usize>,
 }
 
 impl Frames {
+    #[inline]
     fn push(&mut self, number: u64, length: u32, parts: &[&[u8]]) {
         let before = self.bytes.len();
-        self.bytes.extend(&header(length, number));
+        self.bytes.extend_from_slice(&header(length, number));
         for part in parts {
-            self.bytes.extend(*part);
+            self.bytes.extend_from_slice(part);
         }
         self.lengths.push_back(self.bytes.len() - before);
+    }
+
+    /// Bytes of all of them.
+    #[inline]
+    fn len(&self) -> usize {
+        self.bytes.len() - self.begin
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    /// What lies behind the first `offset` bytes.
+    fn behind(&self, offset: usize) -> &[u8] {
+        self.bytes.get(self.begin + offset..).unwrap_or_default()
+    }
+
+    /// The record of the first one.
+    fn first_record(&self) -> &[u8] {
+        let length = self.lengths.front().copied().unwrap_or(0);
+        let frame = self.behind(0).get(FRAME_HEADER_BYTES..length);
+        frame.unwrap_or_default()
     }
 
     /// Removes the first one: its bytes.
     fn pop(&mut self) -> Option<usize> {
         let length = self.lengths.pop_front()?;
-        self.bytes.drain(..length);
+        self.begin += length;
         Some(length)
     }
 
@@ -70,19 +96,17 @@ impl Frames {
         ends.take_while(|end| *end <= bytes).count()
     }
 
-    /// Gives back the memory of a record that was larger than the rest will be.
-    fn shrink(&mut self, bytes_max: usize) {
-        if self.bytes.is_empty() && self.bytes.capacity() > bytes_max.saturating_mul(2) {
-            self.bytes = VecDeque::new();
-        }
-    }
-
-    /// What lies behind the first `offset` bytes.
-    fn behind(&self, offset: usize) -> [&[u8]; 2] {
-        let (first, second) = self.bytes.as_slices();
-        match first.get(offset..) {
-            Some(rest) => [rest, second],
-            None => [&[], second.get(offset - first.len()..).unwrap_or_default()],
+    /// Gives back the room of what was removed, and the memory of a record that was larger than the rest
+    /// will be.
+    fn tidy(&mut self, bytes_max: usize) {
+        if self.is_empty() {
+            self.bytes.clear();
+            self.begin = 0;
+            self.bytes.shrink_to(bytes_max.saturating_mul(2));
+        } else if self.begin >= self.len() {
+            self.bytes.copy_within(self.begin.., 0);
+            self.bytes.truncate(self.len());
+            self.begin = 0;
         }
     }
 }
@@ -128,7 +152,7 @@ impl Sending {
     /// to be had any more.
     pub(super) fn connect(&mut self, socket: OwnedFd, account: &Writer) {
         self.sent = 0;
-        let begin = if self.placed.lengths.is_empty() {
+        let begin = if self.placed.is_empty() {
             account.accepted()
         } else {
             self.first
@@ -157,7 +181,7 @@ impl Sending {
         }
         account.count_queued();
         let bytes = FRAME_HEADER_BYTES + length;
-        if self.waiting.lengths.is_empty() && self.may_place(bytes) {
+        if self.waiting.is_empty() && self.may_place(bytes) {
             if let Some(number) = self.place(account)? {
                 self.placed.push(number, stated, parts);
                 return Ok(());
@@ -169,8 +193,8 @@ impl Sending {
 
     /// Drops the oldest records that are nobody's yet until there is room. False: there is none.
     pub(super) fn drop_oldest(&mut self, length: usize, account: &mut Writer) -> bool {
-        let kept = self.placed.bytes.len() + FRAME_HEADER_BYTES + length;
-        if !self.placed.lengths.is_empty() && kept > self.limits.bytes_max {
+        let kept = self.placed.len() + FRAME_HEADER_BYTES + length;
+        if !self.placed.is_empty() && kept > self.limits.bytes_max {
             return false;
         }
         while !self.has_room(length) {
@@ -179,13 +203,13 @@ impl Sending {
             }
             account.count_drop(DropReason::Oldest);
         }
-        self.waiting.shrink(self.limits.bytes_max);
+        self.waiting.tidy(self.limits.bytes_max);
         true
     }
 
     /// Is there room for a record of so many bytes, as far as was seen?
     fn has_room(&self, length: usize) -> bool {
-        let bytes = self.placed.bytes.len() + self.waiting.bytes.len();
+        let bytes = self.placed.len() + self.waiting.len();
         bytes == 0 || bytes + FRAME_HEADER_BYTES + length <= self.limits.bytes_max
     }
 
@@ -211,13 +235,13 @@ impl Sending {
     }
 
     /// A record was pushed: may it wait for the next ones before it is written?
-    pub(super) fn may_gather(&mut self, now: Instant, reader_sleeps: bool) -> bool {
+    pub(super) fn may_gather(&mut self, tick: Duration, reader_sleeps: bool) -> bool {
         let unsent = self.unsent();
-        self.pace.may_gather(unsent, now, reader_sleeps)
+        self.pace.may_gather(unsent, tick, reader_sleeps)
     }
 
     fn unsent(&self) -> usize {
-        self.placed.bytes.len() - self.sent + self.waiting.bytes.len()
+        self.placed.len() - self.sent + self.waiting.len()
     }
 
     /// Is there something that a socket did not take?
@@ -239,7 +263,7 @@ impl Sending {
     fn write(&mut self, account: &mut Writer) -> Result<(), Corrupt> {
         self.forget_released(account)?;
         while self.unsent() > 0 {
-            let is_next_placed = self.sent < self.placed.bytes.len();
+            let is_next_placed = self.sent < self.placed.len();
             if self.is_connected() && !is_next_placed && !self.place_more(account)? {
                 self.wish(account)?;
                 break;
@@ -247,7 +271,7 @@ impl Sending {
             let Some(socket) = &self.socket else {
                 break;
             };
-            let parts = self.placed.behind(self.sent).map(IoSlice::new);
+            let parts = [IoSlice::new(self.placed.behind(self.sent))];
             match unix::write_parts(socket.as_fd(), &parts) {
                 Ok(written) => {
                     self.is_unrung = true;
@@ -273,15 +297,15 @@ impl Sending {
 
     /// May so many bytes more have a place?
     fn may_place(&self, bytes: usize) -> bool {
-        let all = self.placed.bytes.len() + bytes;
-        self.placed.lengths.is_empty() || all <= self.limits.placed_bytes_max
+        let all = self.placed.len() + bytes;
+        self.placed.is_empty() || all <= self.limits.placed_bytes_max
     }
 
     /// Takes the next place of the account. `None`: it has none.
     fn place(&mut self, account: &mut Writer) -> Result<Option<u64>, PushError> {
         match account.try_push(&[]) {
             Ok(number) => {
-                if self.placed.lengths.is_empty() {
+                if self.placed.is_empty() {
                     self.first = number;
                 }
                 Ok(Some(number))
@@ -308,18 +332,17 @@ impl Sending {
                 Err(PushError::Corrupt(corrupt)) => return Err(corrupt),
             };
             let length = u32::try_from(bytes - FRAME_HEADER_BYTES).unwrap_or(u32::MAX);
-            let (first, second) = self.waiting.bytes.as_slices();
-            let record = split_range(first, second, FRAME_HEADER_BYTES..bytes);
-            self.placed.push(number, length, &record);
+            self.placed
+                .push(number, length, &[self.waiting.first_record()]);
             self.waiting.pop();
         }
-        self.waiting.shrink(self.limits.bytes_max);
-        Ok(self.sent < self.placed.bytes.len())
+        self.waiting.tidy(self.limits.bytes_max);
+        Ok(self.sent < self.placed.len())
     }
 
     /// Lets go of what the reader has released; not of a frame that a socket took only a part of.
     fn forget_released(&mut self, account: &mut Writer) -> Result<(), Corrupt> {
-        if self.placed.lengths.is_empty() {
+        if self.placed.is_empty() {
             return Ok(());
         }
         let released = account.released_position()? / ring::EMPTY_RECORD_BYTES as u64;
@@ -329,30 +352,14 @@ impl Sending {
             if self.first >= released || is_partly_sent {
                 break;
             }
-            self.placed.lengths.pop_front();
+            self.placed.pop();
             self.first += 1;
             bytes += length;
         }
-        self.placed.bytes.drain(..bytes);
         self.sent = self.sent.saturating_sub(bytes);
-        self.placed.shrink(self.limits.bytes_max);
+        self.placed.tidy(self.limits.bytes_max);
         Ok(())
     }
-}
-
-/// A part of two slices that follow one another.
-fn split_range<'a>(
-    first: &'a [u8],
-    second: &'a [u8],
-    range: std::ops::Range<usize>,
-) -> [&'a [u8]; 2] {
-    let border = first.len();
-    let of_first = range.start.min(border)..range.end.min(border);
-    let of_second = range.start.saturating_sub(border)..range.end.saturating_sub(border);
-    [
-        first.get(of_first).unwrap_or_default(),
-        second.get(of_second).unwrap_or_default(),
-    ]
 }
 
 /// What stands before a record, or alone.

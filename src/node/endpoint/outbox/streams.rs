@@ -20,7 +20,7 @@ impl Outbox {
         let Some(stream) = self.link(to, class).and_then(Link::stream) else {
             return false;
         };
-        let gathers = stream.may_gather(clock::monotonic(), sleeps);
+        let gathers = stream.may_gather(clock::tick(), sleeps);
         if gathers && !std::mem::replace(&mut stream.is_listed, true) {
             self.unwritten.push((to, class));
         }

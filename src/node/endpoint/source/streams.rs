@@ -39,7 +39,11 @@ impl Source {
                 return Err(unaccounted(number));
             };
             if !is_lost {
-                stream.take(buffer)?;
+                buffer.clear();
+                if let Some(frame) = stream.peek()? {
+                    buffer.extend_from_slice(frame.record);
+                }
+                stream.pass();
                 return Ok(Some(drained));
             }
             self.release_as_lost(drained);
