@@ -116,6 +116,7 @@ fn a_logger_is_waited_for_while_it_works_and_not_longer_than_said() {
         let drains = scope.spawn(|| take(&mut logger, 2_000).len());
         // Far more than the ring takes, and not one is lost.
         assert!((0..2_000).all(|_| worker.publish("x", &PAYLOAD)));
+        worker.flush_until(super::until()).unwrap();
         assert_eq!(drains.join().unwrap(), 2_000);
     });
     assert_eq!(stem.accounts(from, to).dropped(), 0);

@@ -135,6 +135,8 @@ fn a_record_that_is_too_large_is_refused_and_the_link_stands() {
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| take(&mut manager, 2));
         assert!(worker.flush_until(until()).unwrap());
+        // It stays in the queue until it is released.
+        eventually("there is room", || stem.accounts(from, to).in_flight == 0);
         assert!(worker.publish("x", b"last"));
         assert!(worker.flush_until(until()).unwrap());
         let came = reader.join().unwrap();

@@ -101,6 +101,10 @@ impl Outbox {
     /// topic is longer than 65535 bytes, or this node's place was [lost](super::Endpoint::is_lost).
     ///
     /// May wait for a ring, for `ring_wait` at most, and for room in a logger's ring, as the layout says.
+    ///
+    /// If links are streams, it is queued in this node's own memory for each of them, and this node has to
+    /// write it: it does so at once, but in a flood, and to a socket that is full, at its next publish, drain
+    /// or wait, or when told to [flush](Outbox::flush).
     pub fn publish(&mut self, topic: &[u8], payload: &[u8]) -> bool {
         let reach = self.reach(topic, payload);
         reach.is_whole() && topic.len() <= TOPIC_BYTES_MAX && !self.is_lost
