@@ -10,7 +10,7 @@ use std::ptr;
 
 use nix::sys::socket::{self, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType};
 
-use super::checked_long;
+use super::{checked, checked_long};
 
 /// How many descriptors one packet may carry.
 pub const DESCRIPTORS_MAX: usize = 16;
@@ -20,6 +20,9 @@ const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// A reset is told once for a death; this many in a row are no death but a fault.
 const RESETS_MAX: u32 = 4;
+
+/// `SO_PASSRIGHTS`, which the libc crate does not know yet.
+const SO_PASSRIGHTS: libc::c_int = 83;
 
 /// A connected pair: close-on-exec, non-blocking, with as large a queue as the system grants.
 ///
@@ -35,6 +38,33 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
         }
     }
     Ok((one, other))
+}
+
+/// Has the kernel refuse every packet with descriptors that is sent to this socket, or to one that will be
+/// accepted from it: its sender gets `PermissionDenied`. For whoever expects none, and may not be held up:
+/// the last close of a descriptor can block as long as its sender likes (`SO_LINGER`), and whoever was
+/// handed it closes it, also if it never read it. False: the kernel is older than Linux 6.16.
+///
+/// # Errors
+/// The system's answer.
+pub fn refuse_descriptors(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let off: libc::c_int = 0;
+    let length = size_of_val(&off).try_into().map_err(io::Error::other)?;
+    // SAFETY: the value is a local of the length that is given, and the kernel only reads it.
+    let set = checked(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PASSRIGHTS,
+            (&raw const off).cast(),
+            length,
+        )
+    });
+    match set {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Sends one packet, whole or not at all.

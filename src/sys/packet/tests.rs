@@ -1,7 +1,7 @@
 use super::*;
 use crate::sys::alone::{alone, wait_to_be_killed};
-use crate::sys::descriptors;
 use crate::sys::process::{Forked, fork, reap_one};
+use crate::sys::{descriptors, unix};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -146,4 +146,26 @@ fn wait_readable(descriptor: &OwnedFd) {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     let mut polled = [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)];
     assert_eq!(poll(&mut polled, PollTimeout::from(10_000_u16)).unwrap(), 1);
+}
+
+/// Shows: who listens without wanting descriptors is sent none, by a guest that was not accepted yet either.
+#[test]
+fn a_socket_that_refuses_descriptors_and_those_accepted_from_it_are_sent_none() {
+    let (one, other) = pair().unwrap();
+    if !refuse_descriptors(one.as_fd()).unwrap() {
+        eprintln!("NOTHING SHOWN: only Linux 6.16 and later can refuse descriptors");
+        return;
+    }
+    let sends = |from: BorrowedFd<'_>| send(from, b"x", &[from]).map_err(|error| error.kind());
+    assert_eq!(sends(other.as_fd()), Err(io::ErrorKind::PermissionDenied));
+    assert_eq!(sends(one.as_fd()), Ok(()), "the other end takes them");
+
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("attach.sock");
+    let listener = unix::listen_packets(&path, 0o600, None, 4).unwrap();
+    let guest = unix::connect_packets(&path).unwrap();
+    assert_eq!(sends(guest.as_fd()), Err(io::ErrorKind::PermissionDenied));
+    let accepted = unix::accept(listener.as_fd()).unwrap().unwrap();
+    assert_eq!(sends(guest.as_fd()), Err(io::ErrorKind::PermissionDenied));
+    assert_eq!(sends(accepted.as_fd()), Ok(()));
 }

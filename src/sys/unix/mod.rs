@@ -13,7 +13,7 @@ pub use tcp::{listen_tcp, refuse_one};
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -24,13 +24,14 @@ use nix::sys::socket::{
 use nix::sys::stat::{Mode, fchmod};
 
 use super::directory::{Directory, Links};
-use super::process;
+use super::{packet, process};
 
 /// The longest path a socket can have, in bytes.
 pub const SUN_PATH_BYTES_MAX: usize = 107;
 
 /// A stream listener at this path. A socket file that is there already is taken for a stale one and
-/// removed: hold the lock of its folder. Anything else that is there is left, and is an error.
+/// removed: hold the lock of its folder. Anything else that is there is left, and is an error. It takes no
+/// descriptors, as [`listen_packets`].
 ///
 /// At no moment has the file more permissions than `mode`. Changes the umask for a moment, which is the
 /// whole process's: call it while there is one thread.
@@ -39,12 +40,14 @@ pub const SUN_PATH_BYTES_MAX: usize = 107;
 /// The path is too long or taken, or the system's answer.
 pub fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<OwnedFd> {
     let listener = bind(path, SockType::Stream, mode)?;
+    packet::refuse_descriptors(listener.as_fd())?;
     socket::listen(&listener, Backlog::new(backlog)?)?;
     Ok(listener)
 }
 
 /// As [`listen`], for connections that carry packets, and for `owner` (user and group) if given: nobody
-/// can connect before it is theirs.
+/// can connect before it is theirs. What connects cannot send descriptors along, where the kernel can
+/// refuse them: see [`packet::refuse_descriptors`].
 ///
 /// # Errors
 /// As [`bind_datagram`].
@@ -58,6 +61,7 @@ pub fn listen_packets(
     if let Some(owner) = owner {
         give_away(path, owner)?;
     }
+    packet::refuse_descriptors(listener.as_fd())?;
     socket::listen(&listener, Backlog::new(backlog)?)?;
     Ok(listener)
 }
@@ -166,7 +170,6 @@ mod tests {
     use crate::sys::alone::alone;
     use crate::sys::process;
     use std::io::Read;
-    use std::os::fd::AsFd;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 

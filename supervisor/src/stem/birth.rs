@@ -5,7 +5,7 @@
 //! with its share. The parent reports the other share to the supervisor.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -334,11 +334,12 @@ impl Stem {
     }
 }
 
-/// Both ends of a pair, if it is needed.
+/// Both ends of a pair, if it is needed. The node's packets come without descriptors.
 fn pair_if(needed: bool) -> io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
     Ok(match needed {
         true => {
             let (ours, theirs) = sys::packet::pair()?;
+            sys::packet::refuse_descriptors(ours.as_fd())?;
             (Some(ours), Some(theirs))
         }
         false => (None, None),
