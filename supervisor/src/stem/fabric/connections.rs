@@ -166,11 +166,22 @@ impl Connections {
 
     /// Says who is at the other end.
     pub(super) fn is_now(&mut self, id: ConnectionId, whose: Whose) {
-        if let Some(connection) = self.all.get_mut(&id) {
-            connection.whose = whose;
-            if let Whose::Seat(slot) = whose {
-                self.seats.insert(slot, id);
-            }
+        let Some(connection) = self.all.get_mut(&id) else {
+            return;
+        };
+        let before = std::mem::replace(&mut connection.whose, whose);
+        self.get_up(id, before);
+        if let Whose::Seat(slot) = whose {
+            self.seats.insert(slot, id);
+        }
+    }
+
+    /// Whoever sat there by this connection does no longer.
+    fn get_up(&mut self, id: ConnectionId, whose: Whose) {
+        if let Whose::Seat(slot) = whose
+            && self.seats.get(&slot) == Some(&id)
+        {
+            self.seats.remove(&slot);
         }
     }
 
@@ -178,11 +189,7 @@ impl Connections {
     pub(super) fn close(&mut self, id: ConnectionId, poller: &mut Poller<Source>) {
         if let Some(connection) = self.all.remove(&id) {
             poller.remove(connection.key, connection.socket.as_fd());
-            if let Whose::Seat(slot) = connection.whose
-                && self.seats.get(&slot) == Some(&id)
-            {
-                self.seats.remove(&slot);
-            }
+            self.get_up(id, connection.whose);
         }
     }
 
@@ -237,6 +244,29 @@ impl Connections {
 mod tests {
     use super::*;
     use cluster::fabric::{Class, Refusal};
+    use cluster::sys::packet;
+
+    /// Shows: whoever is dismissed sits nowhere, though its connection stands until it has been told.
+    #[test]
+    fn whoever_is_to_leave_sits_no_longer() {
+        let mut poller = Poller::new().unwrap();
+        let mut connections = Connections::default();
+        let (ours, _theirs) = packet::pair().unwrap();
+        let slot = Slot(3);
+        let id = connections.add(ours, Whose::Seat(slot), &mut poller);
+        let id = id.unwrap();
+        assert_eq!(connections.of(slot), Some(id));
+        connections.is_now(id, Whose::Leaving);
+        assert_eq!(connections.of(slot), None);
+        assert_eq!(
+            (connections.seats().count(), connections.seated().count()),
+            (0, 0)
+        );
+        let (ours, _theirs) = packet::pair().unwrap();
+        let next = connections.add(ours, Whose::Seat(slot), &mut poller);
+        connections.close(id, &mut poller);
+        assert_eq!(connections.of(slot), Some(next.unwrap()));
+    }
 
     #[test]
     fn a_seat_is_told_of_its_rings_once_and_then_that_it_is_seated() {
