@@ -18,7 +18,7 @@ use crate::names::{Incarnation, NodeName};
 pub const VERSION: u32 = 2;
 
 /// The largest packet of a seat socket, in bytes.
-pub const PACKET_BYTES_MAX: usize = 64 * 1024;
+pub const SEAT_PACKET_BYTES_MAX: usize = 64 * 1024;
 
 /// So many members of a cluster find a place on a host's board.
 pub const MEMBERS_MAX: usize = 4032;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::entries::Entry;
 use super::prototype;
-use super::spec::{ChildSpec, PACKET_BYTES_MAX, Program, Ready, Role};
+use super::spec::{ChildSpec, LINK_PACKET_BYTES_MAX, Program, Ready, Role};
 use super::template::{self, Values};
 use crate::names::NodeName;
 
@@ -297,7 +297,7 @@ impl<'a, 'r> Member<'a, 'r> {
         if notified && !self.complaints.socket {
             self.complaints.socket = !ctx.check_socket(&spec.home.join("notify.sock"), &path);
         }
-        let room = PACKET_BYTES_MAX - PACKET_BYTES_REST;
+        let room = LINK_PACKET_BYTES_MAX - PACKET_BYTES_REST;
         let bytes = postcard::to_stdvec(spec).map_or(usize::MAX, |bytes| bytes.len());
         if bytes > room && !std::mem::replace(&mut self.complaints.packet, true) {
             let message = format!("its description has {bytes} bytes, at most {room} are allowed");

@@ -13,7 +13,7 @@ use crate::names::NodeName;
 
 /// The largest packet between supervisor and stem, in bytes. A child's description travels in one, so
 /// a layout with a longer one is refused.
-pub const PACKET_BYTES_MAX: usize = 128 * 1024;
+pub const LINK_PACKET_BYTES_MAX: usize = 128 * 1024;
 
 /// What a child runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ use super::say::say;
 use crate::causes;
 use crate::layout::spec::Role;
 use crate::net::poller::{Poller, Ready};
-use crate::supervise::vocabulary::PACKET_BYTES_MAX;
+use crate::supervise::vocabulary::LINK_PACKET_BYTES_MAX;
 use crate::sys;
 
 /// The exit code of an orderly end.
@@ -215,7 +215,7 @@ impl Life {
     }
 
     fn on_control(&mut self, now: Instant) {
-        let mut buffer = vec![0; PACKET_BYTES_MAX];
+        let mut buffer = vec![0; LINK_PACKET_BYTES_MAX];
         loop {
             match sys::packet::recv(self.seat.control.as_fd(), &mut buffer) {
                 Ok(Some((length, _))) => {

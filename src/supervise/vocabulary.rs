@@ -16,7 +16,7 @@ use crate::names::{Incarnation, NodeName};
 pub const VERSION: u32 = 1;
 
 /// The largest packet, in bytes.
-pub use crate::layout::spec::PACKET_BYTES_MAX;
+pub use crate::layout::spec::LINK_PACKET_BYTES_MAX;
 
 /// From the supervisor to the stem.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use cluster::fabric::streams::{ACCOUNT_BYTES, Streams};
 use cluster::fabric::{
-    Answer, Ask, FabricSpec, PACKET_BYTES_MAX, Refusal, RingKey, Slot, Transport, VERSION,
+    Answer, Ask, FabricSpec, SEAT_PACKET_BYTES_MAX, Refusal, RingKey, Slot, Transport, VERSION,
 };
 use cluster::layout::spec::Role;
 use cluster::names::{Incarnation, LifeId, NodeName};
@@ -435,7 +435,7 @@ fn observe(memory: &OwnedFd) -> Accounting {
 }
 
 fn serve(state: &Mutex<Inner>, woken: &OwnedFd) {
-    let mut buffer = vec![0; PACKET_BYTES_MAX];
+    let mut buffer = vec![0; SEAT_PACKET_BYTES_MAX];
     loop {
         let mut locked = state.lock().unwrap();
         if locked.over {

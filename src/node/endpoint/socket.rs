@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::fabric::{Answer, Ask, PACKET_BYTES_MAX};
+use crate::fabric::{Answer, Ask, SEAT_PACKET_BYTES_MAX};
 use crate::sys::packet;
 
 /// A packet from the stem.
@@ -32,7 +32,7 @@ impl SeatSocket {
         Self {
             socket,
             unsent: VecDeque::new(),
-            buffer: vec![0; PACKET_BYTES_MAX],
+            buffer: vec![0; SEAT_PACKET_BYTES_MAX],
             over: false,
         }
     }

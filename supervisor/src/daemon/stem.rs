@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use cluster::names::{NAME_BYTES_MAX, NodeName};
 use cluster::net::poller::{Key, Poller};
-use cluster::supervise::vocabulary::{EscrowKey, Order, PACKET_BYTES_MAX, Report, VERSION};
+use cluster::supervise::vocabulary::{EscrowKey, Order, LINK_PACKET_BYTES_MAX, Report, VERSION};
 use cluster::sys::{self, packet};
 
 use super::Source;
@@ -92,7 +92,7 @@ impl Stem {
             births: 0,
             escrow,
             soft_limit,
-            buffer: vec![0; PACKET_BYTES_MAX].into_boxed_slice(),
+            buffer: vec![0; LINK_PACKET_BYTES_MAX].into_boxed_slice(),
         }
     }
 

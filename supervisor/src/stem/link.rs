@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use cluster::supervise::vocabulary::{Order, PACKET_BYTES_MAX, Report};
+use cluster::supervise::vocabulary::{Order, LINK_PACKET_BYTES_MAX, Report};
 use cluster::sys::packet;
 
 /// With more reports than this unsent, births wait: the supervisor does not keep up.
@@ -29,7 +29,7 @@ impl Link {
         Self {
             socket,
             unsent: VecDeque::new(),
-            buffer: vec![0; PACKET_BYTES_MAX].into_boxed_slice(),
+            buffer: vec![0; LINK_PACKET_BYTES_MAX].into_boxed_slice(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cluster::fabric::{Answer, Ask, Class, PACKET_BYTES_MAX, Refusal, RingKey, Slot, VERSION};
+use cluster::fabric::{Answer, Ask, Class, SEAT_PACKET_BYTES_MAX, Refusal, RingKey, Slot, VERSION};
 use cluster::layout::spec::Role;
 use cluster::names::{Incarnation, NodeName};
 use cluster::shm::board::{Board, Entry, State};
@@ -98,7 +98,7 @@ impl Guest {
     /// The next packet; `None` at the end.
     pub fn try_to_hear(&self, within: Duration) -> Option<(Answer, Vec<OwnedFd>)> {
         let deadline = Instant::now() + within;
-        let mut buffer = vec![0; PACKET_BYTES_MAX];
+        let mut buffer = vec![0; SEAT_PACKET_BYTES_MAX];
         loop {
             match packet::recv(self.socket.as_fd(), &mut buffer) {
                 Ok(Some((length, fds))) => {
