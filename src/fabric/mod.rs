@@ -4,6 +4,7 @@
 //! descriptors travel beside the packet that announces them, in the order its documentation gives. No
 //! record ever takes this way: it only brings the two ends of a ring together.
 
+pub mod quota;
 pub mod rings;
 pub mod streams;
 
@@ -244,8 +245,10 @@ pub enum Refusal {
     /// The name belongs to a node of the layout or to somebody who is attached.
     #[error("the name \"{0}\" is taken; choose another")]
     NameTaken(NodeName),
-    /// Every place on the board is taken.
-    #[error("every place on the board is taken; let another program leave first")]
+    /// Every place on the board that is not kept for nodes is taken.
+    #[error(
+        "every place on the board that programs may have is taken; let another one leave first"
+    )]
     BoardFull,
     /// As many programs as may be are attached, or about to be.
     #[error("as many programs as may be are attached; let another one leave first")]
@@ -270,4 +273,17 @@ pub enum Refusal {
     /// The packet makes no sense here.
     #[error("the packet makes no sense here: {0}")]
     Confused(String),
+    /// A ring to whoever asked for it.
+    #[error("nobody has a ring to itself")]
+    ToItself,
+    /// See [`quota`].
+    #[error(
+        "programs that attach may have no more rings; publish to fewer, or as a node of the layout"
+    )]
+    TooManyRings,
+    /// See [`quota`].
+    #[error(
+        "programs that attach may have no more memory for rings; publish smaller records, or as a node of the layout"
+    )]
+    TooMuchMemory,
 }

@@ -16,6 +16,7 @@
 
 use std::collections::BTreeMap;
 
+use super::quota::Usage;
 use super::{Class, FabricSpec, RECORD_HEADER_BYTES, Refusal, RingKey, Slot};
 
 /// What the stem is to do.
@@ -130,7 +131,8 @@ impl Rings {
     /// no second one is made.
     ///
     /// # Errors
-    /// [`Refusal::TooLarge`]; [`Refusal::NoSuchPeer`] unless the reader is [`Tenant::Here`].
+    /// [`Refusal::TooLarge`]; [`Refusal::ToItself`]; [`Refusal::NoSuchPeer`] unless the reader is
+    /// [`Tenant::Here`].
     pub fn ask(
         &mut self,
         link: (Slot, Slot, Class),
@@ -139,6 +141,9 @@ impl Rings {
         sizes: &Sizes,
     ) -> Result<Option<Deed>, Refusal> {
         let (from, to, class) = link;
+        if from == to {
+            return Err(Refusal::ToItself);
+        }
         if reader != Tenant::Here {
             return Err(Refusal::NoSuchPeer);
         }
@@ -197,12 +202,22 @@ impl Rings {
             }
             Step::Reported => ring.step = Step::Held,
         }
-        let (reader, writer) = (key.to, key.from);
-        let mut told = vec![Deed::Tell { key, whom: reader }];
-        if writer != reader {
-            told.push(Deed::Tell { key, whom: writer });
-        }
-        told
+        [key.to, key.from]
+            .map(|whom| Deed::Tell { key, whom })
+            .into()
+    }
+
+    /// What this writer has had made.
+    #[must_use]
+    pub fn usage_of(&self, writer: Slot) -> Usage {
+        self.usage(|slot| slot == writer)
+    }
+
+    /// What these writers together have had made.
+    #[must_use]
+    pub fn usage(&self, is_meant: impl Fn(Slot) -> bool) -> Usage {
+        let theirs = self.rings.iter().filter(|(key, _)| is_meant(key.from));
+        theirs.fold(Usage::default(), |usage, (_, ring)| usage.and(ring.bytes))
     }
 
     /// The rings that whoever sits down in this place is told of.

@@ -3,7 +3,7 @@
 //! It travels as JSON in a sealed memory file, which all seats share.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -95,14 +95,17 @@ impl<'a> SeatLayout<'a> {
         serde_json::from_slice(bytes)
     }
 
-    /// Does what travelled name this node? For who wants to know no more than that.
-    #[must_use]
-    pub fn names(bytes: &[u8], name: &NodeName) -> bool {
+    /// Every name in what travelled. For who wants to know no more than that.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn names(bytes: &[u8]) -> serde_json::Result<BTreeSet<NodeName>> {
         #[derive(Deserialize)]
         struct Names {
             nodes: BTreeMap<NodeName, IgnoredAny>,
         }
-        serde_json::from_slice::<Names>(bytes).is_ok_and(|layout| layout.nodes.contains_key(name))
+        let Names { nodes } = serde_json::from_slice(bytes)?;
+        Ok(nodes.into_keys().collect())
     }
 }
 
@@ -121,9 +124,9 @@ mod tests {
         let sent = SeatLayout::of(&layout);
         let bytes = sent.to_json().unwrap();
         assert_eq!(SeatLayout::from_json(&bytes).unwrap(), sent);
-        let names = |name| SeatLayout::names(&bytes, &NodeName::parse(name).unwrap());
-        assert!(names("m") && names("p") && !names("q"));
-        assert!(!SeatLayout::names(b"{}", &NodeName::parse("m").unwrap()));
+        let named = ["m", "p"].map(|name| NodeName::parse(name).unwrap());
+        assert_eq!(SeatLayout::names(&bytes).unwrap(), named.into());
+        assert!(SeatLayout::names(b"{}").is_err());
     }
 
     #[test]

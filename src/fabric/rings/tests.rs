@@ -85,10 +85,15 @@ fn what_is_too_large_or_for_nobody_is_refused() {
         let refused = rings.ask(LINK, 1, nobody, &sizes());
         assert_eq!(refused, Err(Refusal::NoSuchPeer));
     }
+    let to_itself = rings.ask((WRITER, WRITER, Class::Bulk), 1, Tenant::Here, &sizes());
+    assert_eq!(to_itself, Err(Refusal::ToItself));
     let largest = rings.ask(LINK, max, Tenant::Here, &sizes()).unwrap();
     let bytes = max * 2;
     assert_eq!(largest, Some(Deed::Make { key: key(0), bytes }));
     assert!(!rings.is_free(READER));
+    assert_eq!(rings.usage_of(WRITER), Usage::default().and(bytes));
+    assert_eq!(rings.usage_of(READER), Usage::default());
+    assert_eq!(rings.usage(|_| true).rings, 1);
     rings.not_made(key(0));
     assert!(rings.is_free(READER));
 }

@@ -209,7 +209,10 @@ impl ClientError {
                 | Refusal::NoSuchPeer
                 | Refusal::TooLarge
                 | Refusal::System(_)
-                | Refusal::Confused(_) => Code::Failed,
+                | Refusal::Confused(_)
+                | Refusal::ToItself
+                | Refusal::TooManyRings
+                | Refusal::TooMuchMemory => Code::Failed,
             },
             Self::TooFew { until, .. } => match until {
                 End::TimeLimit => Code::TimeLimit,

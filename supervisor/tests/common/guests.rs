@@ -1,11 +1,11 @@
 //! A program at `attach.sock` that speaks the seat protocol word by word, right or wrong.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cluster::fabric::{Answer, Ask, Class, SEAT_PACKET_BYTES_MAX, Refusal, RingKey, Slot, VERSION};
+use cluster::fabric::{Answer, Ask, Class, Refusal, RingKey, SEAT_PACKET_BYTES_MAX, Slot, VERSION};
 use cluster::layout::spec::Role;
 use cluster::names::{Incarnation, NodeName};
 use cluster::shm::board::{Board, Entry, State};
@@ -73,6 +73,10 @@ impl Cluster {
 }
 
 impl Guest {
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
     pub fn say(&self, ask: &Ask) {
         self.say_bytes(&postcard::to_stdvec(ask).unwrap());
     }

@@ -194,7 +194,8 @@ impl Fabric {
     ) {
         let (_, to, class) = link;
         let reader = self.places.tenant(to);
-        match self.rings.ask(link, record_bytes, reader, &self.sizes()) {
+        let asked = self.rings.ask(link, record_bytes, reader, &self.sizes());
+        match asked.and_then(|deed| self.within_quota(deed)) {
             Ok(deed) => self.carry_out(deed, edge),
             Err(why) => {
                 let ring = Some((to, class));

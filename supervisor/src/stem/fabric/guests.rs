@@ -1,22 +1,35 @@
 //! Programs that come to `attach.sock`: who may, under which name, and how they come back after the
 //! stem's death.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use cluster::fabric::quota::{Quota, Usage};
+use cluster::fabric::rings::Deed;
 use cluster::fabric::{Answer, Refusal, Slot, VERSION};
 use cluster::layout::seats::SeatLayout;
 use cluster::layout::spec::Role;
 use cluster::names::{Incarnation, NAME_BYTES_MAX, NodeName};
-use cluster::shm::board::State;
+use cluster::shm::board::{SLOTS_MAX, State};
 use cluster::sys::{self, packet, unix};
 
 use super::connections::{ConnectionId, Peer, Whose};
 use super::places::Place;
 use super::{Edge, Fabric, OpenBoard};
 
-/// So many programs may be attached, or be about to.
+/// So many connections to `attach.sock` there may be: programs that sit, look, or have not said yet what
+/// they want. Seats they have as long as [`super::places::Places::has_room_for_guest`].
 const GUESTS_MAX: usize = 256;
+
+/// A guest may have had so many rings made: both classes, toward everybody.
+const GUEST_RINGS_MAX: usize = 2 * SLOTS_MAX as usize;
+
+/// So many bytes in all: two of the largest rings that a layout can ask for.
+const GUEST_RING_BYTES_MAX: u64 = 2 << 30;
+
+/// All guests together.
+const GUESTS_RING_BYTES_MAX: u64 = 8 << 30;
 
 /// So many are accepted in a turn.
 const ACCEPTED_A_TURN: usize = 64;
@@ -42,7 +55,10 @@ impl Fabric {
                     return;
                 }
             };
-            let peer = unix::peer_credentials(socket.as_fd());
+            let peer = unix::peer_credentials(socket.as_fd()).and_then(|peer| {
+                packet::refuse_descriptors(socket.as_fd())?;
+                Ok(peer)
+            });
             let places = &self.places;
             let is_child = |slot| places.get(slot).is_some_and(|place| !place.attached);
             let why = match peer {
@@ -81,10 +97,11 @@ impl Fabric {
         is_named: &dyn Fn(&NodeName) -> bool,
         edge: &mut Edge<'_>,
     ) {
+        // On whatever host.
         let layout = self.layout.as_ref();
-        let taken = |name: &NodeName| {
-            is_named(name) || self.places.is_taken(name) || stands_in(layout, name)
-        };
+        let named = &*self.named.get_or_insert_with(|| names_in(layout));
+        let taken =
+            |name: &NodeName| is_named(name) || self.places.is_taken(name) || named.contains(name);
         let name = match name {
             _ if version != VERSION => Err(other_version(version)),
             // Everybody waits for loggers.
@@ -104,8 +121,8 @@ impl Fabric {
     }
 
     fn give_place(&mut self, name: NodeName, role: Role, peer: Peer) -> Result<Slot, Refusal> {
-        if self.places.attached() >= self.places.all() / 2 {
-            return Err(Refusal::BoardFull); // the rest is for the layout's nodes, and those to come
+        if !self.places.has_room_for_guest() {
+            return Err(Refusal::BoardFull);
         }
         let place = Place {
             name: name.clone(),
@@ -163,6 +180,30 @@ impl Fabric {
         }
     }
 
+    /// What the book of rings asks for, unless it is a ring too many for the guest that writes it.
+    pub(super) fn within_quota(&mut self, deed: Option<Deed>) -> Result<Option<Deed>, Refusal> {
+        let key = match deed {
+            Some(Deed::Make { key, .. }) if self.is_attached(key.from) => key,
+            Some(_) | None => return Ok(deed),
+        };
+        let quota = Quota {
+            each: Usage {
+                rings: GUEST_RINGS_MAX,
+                bytes: GUEST_RING_BYTES_MAX,
+            },
+            all: Usage {
+                rings: self.rings_max / 2,
+                bytes: GUESTS_RING_BYTES_MAX,
+            },
+        };
+        let all = self.rings.usage(|slot| self.is_attached(slot));
+        let checked = quota.check(self.rings.usage_of(key.from), all);
+        if checked.is_err() {
+            self.rings.not_made(key);
+        }
+        checked.map(|()| deed)
+    }
+
     /// Somebody wants to look.
     pub(super) fn on_observe(&mut self, id: ConnectionId, version: u32, edge: &mut Edge<'_>) {
         if version != VERSION {
@@ -180,10 +221,11 @@ impl Fabric {
     }
 }
 
-/// Does the layout name it, on whatever host?
-fn stands_in(layout: Option<&OwnedFd>, name: &NodeName) -> bool {
+/// Every name in the layout.
+fn names_in(layout: Option<&OwnedFd>) -> BTreeSet<NodeName> {
     let bytes = layout.and_then(|file| sys::memory::read_sealed(file.as_fd()).ok());
-    bytes.is_some_and(|bytes| SeatLayout::names(&bytes, name))
+    let names = bytes.and_then(|bytes| SeatLayout::names(&bytes).ok());
+    names.unwrap_or_default()
 }
 
 fn other_version(theirs: u32) -> Refusal {

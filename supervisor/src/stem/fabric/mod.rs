@@ -88,6 +88,8 @@ pub(super) struct Fabric {
     spec: FabricSpec,
     /// The cluster's nodes, for whoever sits down.
     layout: Option<OwnedFd>,
+    /// The names in it, once a guest wants to know.
+    named: Option<BTreeSet<NodeName>>,
     restored: Restored,
     board: Option<OpenBoard>,
     places: Places,
@@ -136,6 +138,7 @@ impl Fabric {
         Self {
             spec: FabricSpec::default(),
             layout: None,
+            named: None,
             restored: Restored::default(),
             board: None,
             places: Places::default(),
@@ -218,7 +221,7 @@ impl Fabric {
 
     /// Another layout is in force: whoever sits is told.
     pub(super) fn lay_out(&mut self, layout: Option<OwnedFd>, edge: &mut Edge<'_>) {
-        self.layout = layout;
+        (self.layout, self.named) = (layout, None);
         let seats: Vec<ConnectionId> = self.connections.seated().collect();
         for id in seats {
             if let Some(connection) = self.connections.get_mut(id) {

@@ -96,14 +96,11 @@ impl Places {
         places.any(|place| place.name == *name && place.state != State::Left)
     }
 
-    /// How many places there are, taken or not.
-    pub(super) fn all(&self) -> usize {
-        usize::try_from(self.slots).unwrap_or(usize::MAX)
-    }
-
-    /// Places that attached programs have, or have left and not yet given back.
-    pub(super) fn attached(&self) -> usize {
-        self.places.values().filter(|place| place.attached).count()
+    /// Is there a place that an attached program may have? Half of them are for the layout's nodes, and
+    /// those to come. Who left counts until its place is given back.
+    pub(super) fn has_room_for_guest(&self) -> bool {
+        let half = usize::try_from(self.slots / 2).unwrap_or(usize::MAX);
+        self.places.values().filter(|place| place.attached).count() < half
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Place)> {
@@ -167,6 +164,21 @@ mod tests {
         assert_eq!(given(&mut places, "d"), Some(0));
         assert_eq!(given(&mut places, "e"), None);
         assert_eq!(Places::default().give(place("f", true)), None);
+    }
+
+    #[test]
+    fn half_of_the_places_are_kept_from_guests() {
+        let mut places = Places::new(4);
+        let first = places.give(place("a", true)).unwrap();
+        places.give(place("node", false)).unwrap();
+        assert!(places.has_room_for_guest());
+        places.give(place("b", true)).unwrap();
+        assert!(!places.has_room_for_guest());
+        places.leave(first);
+        assert!(!places.has_room_for_guest(), "its place is not free yet");
+        places.free(first);
+        assert!(places.has_room_for_guest());
+        assert!(!Places::default().has_room_for_guest());
     }
 
     #[test]

@@ -1,0 +1,76 @@
+//! How much of the host the rings may take whose writers are guests: each of them, and all together.
+//!
+//! Pure. Nodes of the layout have no such bound: an operator has chosen them.
+
+use super::Refusal;
+
+/// Rings that somebody has had made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// How many.
+    pub rings: usize,
+    /// The bytes for records in them. Memory is taken as it is written to, not before.
+    pub bytes: u64,
+}
+
+impl Usage {
+    /// One ring more.
+    #[must_use]
+    pub fn and(self, bytes: u32) -> Self {
+        Self {
+            rings: self.rings.saturating_add(1),
+            bytes: self.bytes.saturating_add(bytes.into()),
+        }
+    }
+}
+
+/// What rings guests may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Each of them.
+    pub each: Usage,
+    /// All of them, and those who left and whose records are not read yet.
+    pub all: Usage,
+}
+
+impl Quota {
+    /// May a guest have had so much made, while all guests, itself among them, have that much?
+    ///
+    /// # Errors
+    /// [`Refusal::TooManyRings`], [`Refusal::TooMuchMemory`].
+    pub fn check(&self, own: Usage, all: Usage) -> Result<(), Refusal> {
+        for (has, most) in [(own, self.each), (all, self.all)] {
+            if has.rings > most.rings {
+                return Err(Refusal::TooManyRings);
+            }
+            if has.bytes > most.bytes {
+                return Err(Refusal::TooMuchMemory);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_guest_and_all_together_are_bound_in_rings_and_in_bytes() {
+        let usage = |rings, bytes| Usage { rings, bytes };
+        let quota = Quota {
+            each: usage(2, 100),
+            all: usage(3, 150),
+        };
+        for (own, all, expected) in [
+            (usage(2, 100), usage(3, 150), Ok(())),
+            (usage(3, 1), usage(3, 3), Err(Refusal::TooManyRings)),
+            (usage(1, 101), usage(1, 101), Err(Refusal::TooMuchMemory)),
+            (usage(1, 1), usage(4, 4), Err(Refusal::TooManyRings)),
+            (usage(1, 60), usage(2, 160), Err(Refusal::TooMuchMemory)),
+        ] {
+            assert_eq!(quota.check(own, all), expected, "{own:?} of {all:?}");
+        }
+        assert_eq!(usage(1, 5).and(7), usage(2, 12));
+    }
+}
