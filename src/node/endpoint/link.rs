@@ -41,6 +41,15 @@ pub(super) struct Asked {
     pub(super) refused: Option<Refusal>,
 }
 
+impl Asked {
+    /// Why a record of this size gets no ring either, until the time is over in which it would have
+    /// waited for one: else who publishes without a pause would ask the stem without one.
+    pub(super) fn still_refused(&self, record_bytes: u32, now: Instant) -> Option<&Refusal> {
+        let why = self.refused.as_ref();
+        why.filter(|_| record_bytes >= self.record_bytes && now < self.until)
+    }
+}
+
 /// Why a record did not go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {

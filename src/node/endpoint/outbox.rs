@@ -289,13 +289,17 @@ impl Outbox {
         if self.peers.is_stale() {
             self.look_at_board();
         }
-        self.stem.receive();
-        while let Some(ring) = self.stem.rings.pop_front() {
-            self.hand_over(ring);
-        }
-        while let Some((why, (to, class))) = self.stem.refusals.pop_front() {
-            if let Some(asked) = self.link(to, class).and_then(|link| link.asked.as_mut()) {
-                asked.refused = Some(why);
+        let mut may_be_more = true;
+        while may_be_more {
+            may_be_more = self.stem.receive();
+            while let Some(ring) = self.stem.rings.pop_front() {
+                self.hand_over(ring);
+            }
+            while let Some((why, (to, class))) = self.stem.refusals.pop_front() {
+                log::warn!("peer={} event=no_ring error=\"{why}\"", to.0);
+                if let Some(asked) = self.link(to, class).and_then(|link| link.asked.as_mut()) {
+                    asked.refused = Some(why);
+                }
             }
         }
         if std::mem::take(&mut self.stem.is_new) {

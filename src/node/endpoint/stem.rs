@@ -16,6 +16,9 @@ use crate::fabric::{Answer, Ask, Class, Refusal, Slot, VERSION};
 use crate::names::Incarnation;
 use crate::sys::{clock, unix};
 
+/// So many packets are taken at once, before what they brought is taken from here.
+const PACKETS_AT_ONCE: usize = 256;
+
 /// Between two attempts to reach the next stem.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -24,7 +27,7 @@ pub(super) struct Stem {
     socket: Option<SeatSocket>,
     /// How to come back; only attached programs do.
     back: Option<Back>,
-    /// Rings that were handed over.
+    /// Rings that were handed over; [`PACKETS_AT_ONCE`] at most, as refusals.
     pub(super) rings: VecDeque<HandedRing>,
     /// Rings that were refused.
     pub(super) refusals: VecDeque<(Refusal, (Slot, Class))>,
@@ -76,11 +79,14 @@ impl Stem {
         }
     }
 
-    /// Says something, if there is a stem; another one is told anew what it has to know.
-    pub(super) fn send(&mut self, ask: &Ask) {
-        if let Some(socket) = &mut self.socket {
-            socket.send(ask);
+    /// Says something, if there is a stem; another one is told anew what it has to know. False: the stem
+    /// there is has not read for so long that it is not told.
+    pub(super) fn send(&mut self, ask: &Ask) -> bool {
+        let taken = self.socket.as_mut().is_none_or(|socket| socket.send(ask));
+        if !taken {
+            log::warn!("event=not_asked error=\"the stem does not read\" ask=\"{ask:?}\"");
         }
+        taken
     }
 
     /// Why the place is lost, if it is.
@@ -103,16 +109,21 @@ impl Stem {
         self.back.as_ref()?.retry_at
     }
 
-    /// Takes every packet that is there. If the stem is gone, looks for the next one.
-    pub(super) fn receive(&mut self) {
+    /// Takes the packets that are there. If the stem is gone, looks for the next one. True: there may be
+    /// more; take first what these brought.
+    pub(super) fn receive(&mut self) -> bool {
         self.come_back();
-        self.take_all();
+        let may_be_more = self.take_some();
         // It may have been found to be gone just now.
         self.come_back();
+        may_be_more
     }
 
-    fn take_all(&mut self) {
-        while let Some(socket) = &mut self.socket {
+    fn take_some(&mut self) -> bool {
+        for _ in 0..PACKETS_AT_ONCE {
+            let Some(socket) = &mut self.socket else {
+                return false;
+            };
             socket.flush();
             match socket.receive() {
                 Ok(Some(received)) => self.take(received),
@@ -122,15 +133,16 @@ impl Stem {
                         back.retry_at = Some(clock::monotonic());
                     }
                 }
-                Ok(None) => return,
+                Ok(None) => return false,
                 Err(error) => {
                     log::warn!("event=bad_packet error=\"{error}\"");
                     if error.kind() != io::ErrorKind::InvalidData {
-                        return;
+                        return false;
                     }
                 }
             }
         }
+        true
     }
 
     fn take(&mut self, received: Received) {
@@ -181,5 +193,36 @@ impl Stem {
             }
             Err(_) => back.retry_at = Some(now + RETRY),
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod tests {
+    use super::*;
+    use crate::sys::packet;
+    use std::os::fd::AsFd;
+
+    /// Shows: whatever a stem has sent, no more of it is held here at once than that, and none is lost.
+    #[test]
+    fn what_a_stem_sends_is_taken_in_portions() {
+        let (stem, ours) = packet::pair().unwrap();
+        let mut ours = Stem::of_child(SeatSocket::new(ours));
+        let refused = |slot| Answer::Refused {
+            why: Refusal::NoSuchPeer,
+            ring: Some((Slot(slot), Class::Bulk)),
+        };
+        let sent = 2 * u32::try_from(PACKETS_AT_ONCE).unwrap() + 1;
+        for slot in 0..sent {
+            let bytes = postcard::to_stdvec(&refused(slot)).unwrap();
+            packet::send(stem.as_fd(), &bytes, &[]).unwrap();
+        }
+        let mut heard = Vec::new();
+        for more in [true, true, false] {
+            assert_eq!(ours.receive(), more);
+            assert!(ours.refusals.len() <= PACKETS_AT_ONCE);
+            heard.extend(ours.refusals.drain(..).map(|(_, (slot, _))| slot.0));
+        }
+        assert!(heard.into_iter().eq(0..sent));
     }
 }

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use cluster::names::{NAME_BYTES_MAX, NodeName};
 use cluster::net::poller::{Key, Poller};
-use cluster::supervise::vocabulary::{EscrowKey, Order, LINK_PACKET_BYTES_MAX, Report, VERSION};
+use cluster::supervise::vocabulary::{EscrowKey, LINK_PACKET_BYTES_MAX, Order, Report, VERSION};
 use cluster::sys::{self, packet};
 
 use super::Source;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use cluster::supervise::vocabulary::{Order, LINK_PACKET_BYTES_MAX, Report};
+use cluster::supervise::vocabulary::{LINK_PACKET_BYTES_MAX, Order, Report};
 use cluster::sys::packet;
 
 /// With more reports than this unsent, births wait: the supervisor does not keep up.

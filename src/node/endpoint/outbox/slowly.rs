@@ -95,6 +95,9 @@ impl Outbox {
             return Obtained::Refused(Refusal::NoSuchPeer);
         };
         let asked = link.asked.as_ref();
+        if let Some(why) = asked.and_then(|asked| asked.still_refused(wanted, clock::monotonic())) {
+            return Obtained::Refused(why.clone());
+        }
         let asked = asked.filter(|asked| asked.record_bytes >= wanted && asked.refused.is_none());
         let until = asked.map_or(until, |asked| asked.until);
         if asked.is_none() {
@@ -103,11 +106,17 @@ impl Outbox {
                 until,
                 refused: None,
             });
-            self.stem.send(&Ask::Ring {
+            let ask = Ask::Ring {
                 to,
                 class,
                 record_bytes: wanted,
-            });
+            };
+            if !self.stem.send(&ask) {
+                if let Some(asked) = self.link(to, class).and_then(|link| link.asked.as_mut()) {
+                    asked.refused = Some(Refusal::System("the stem does not read".to_owned()));
+                }
+                return Obtained::Late;
+            }
         }
         loop {
             self.receive();
