@@ -61,6 +61,8 @@ impl Story {
     }
 
     fn sit(&mut self, at: usize) {
+        // The last one is dead before its successor sits.
+        self.endpoints[at] = None;
         let own = format!("to/{at}/");
         self.endpoints[at] = Some(self.stem.endpoint(self.slots[at], &[&own]));
         // Those who write streams send to it anew what was not released.

@@ -101,6 +101,7 @@ fn full(place: u64) -> Site {
     let mut writer = site.writer();
     let all = (place..).take_while(|number| publish(&mut writer, *number));
     assert!(all.count() >= 2);
+    drop(writer);
     let mut waiting = Writer::map(site.ring()).unwrap();
     assert_eq!(waiting.want_room(40), Ok(false));
     site.handled.beat(place);

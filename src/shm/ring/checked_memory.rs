@@ -11,8 +11,7 @@ use std::sync::Arc;
 use loom::cell::UnsafeCell;
 
 use super::words::Words;
-use super::{Observer, Reader, Writer};
-use crate::shm::mapping::Access;
+use super::{End, Observer, Reader, Writer};
 
 const CELL_BYTES: usize = 8;
 
@@ -66,7 +65,7 @@ pub(super) fn create(_: usize) -> io::Result<OwnedFd> {
 }
 
 impl Memory {
-    pub(super) fn map(_: OwnedFd, _: Access) -> io::Result<Self> {
+    pub(super) fn map(_: OwnedFd, _: End) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -91,8 +91,14 @@ fn work(file: &OwnedFd, dice: &mut Dice, tally: &mut Tally) {
     let mut record = Vec::new();
     for _ in 0..DEEDS {
         match dice.roll() % 16 {
-            0 => writer = Writer::map(copy()),
-            1 => reader = Reader::map(copy()),
+            0 => {
+                drop(writer);
+                writer = Writer::map(copy());
+            }
+            1 => {
+                drop(reader);
+                reader = Reader::map(copy());
+            }
             _ => {}
         }
         if let Some(writer) = tally.count(writer.as_mut()) {

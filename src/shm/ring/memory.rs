@@ -9,6 +9,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 
+use super::End;
+use super::claim::Claim;
 use super::words::Words;
 use crate::shm::mapping::{Access, Mapping};
 use crate::shm::sync::{AtomicU64, Ordering};
@@ -36,6 +38,8 @@ pub(super) struct Memory {
 enum Owner {
     Mapped {
         _mapping: Mapping,
+        /// Nobody else in this process has the same end; whoever only looks claims none.
+        _claim: Option<Claim>,
     },
     #[cfg(test)]
     Heap {
@@ -74,8 +78,13 @@ impl Memory {
     /// Maps a ring's memory file.
     ///
     /// # Errors
-    /// `InvalidData`: it is no ring, or one of another version. Else the system's answer.
-    pub(super) fn map(file: OwnedFd, access: Access) -> io::Result<Self> {
+    /// `InvalidData`: it is no ring, or one of another version. `ResourceBusy`: this process has that end
+    /// already. Else the system's answer.
+    pub(super) fn map(file: OwnedFd, end: End) -> io::Result<Self> {
+        let (access, claim) = match end {
+            End::Writer | End::Reader => (Access::ReadWrite, Some(Claim::new(file.as_fd(), end)?)),
+            End::Observer => (Access::ReadOnly, None),
+        };
         let mapping = Mapping::map(file.as_fd(), access)?;
         let no_ring = || {
             io::Error::new(
@@ -93,7 +102,10 @@ impl Memory {
             words,
             bytes,
             capacity,
-            _owner: Owner::Mapped { _mapping: mapping },
+            _owner: Owner::Mapped {
+                _mapping: mapping,
+                _claim: claim,
+            },
         };
         let identity = &memory.words().identity.0;
         let is_ring = identity.magic.load(Ordering::Relaxed) == MAGIC

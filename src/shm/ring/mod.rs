@@ -59,6 +59,8 @@ use crate::shm::sync::Ordering;
 #[cfg(loom)]
 pub(in crate::shm) mod checked_memory;
 #[cfg(not(loom))]
+mod claim;
+#[cfg(not(loom))]
 mod memory;
 mod observer;
 mod reader;
@@ -99,6 +101,15 @@ const HEADER_BYTES: u64 = 8;
 
 /// Bytes that a record takes in a ring if it has none itself.
 pub const EMPTY_RECORD_BYTES: usize = 8;
+
+/// What a ring's memory is mapped for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Writer,
+    Reader,
+    /// Not to be written to.
+    Observer,
+}
 
 /// Makes the memory of a ring: close-on-exec, of a size that cannot change. `capacity`, in bytes, is
 /// rounded up to a power of two and to at least [`CAPACITY_MIN`].

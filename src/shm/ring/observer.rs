@@ -5,8 +5,7 @@ use std::os::fd::OwnedFd;
 
 use super::memory::Memory;
 use super::words::{DROP_REASONS, Seen};
-use super::{Corrupt, DropReason, check_positions, length_of, occupied, waiting};
-use crate::shm::mapping::Access;
+use super::{Corrupt, DropReason, End, check_positions, length_of, occupied, waiting};
 use crate::shm::sync::{Ordering, Site};
 
 /// A ring seen from outside: mapped so that it cannot be written. It works while both ends hang.
@@ -65,7 +64,7 @@ impl Observer {
     /// # Errors
     /// `InvalidData`: it is no ring, or one of another version. Else the system's answer.
     pub fn map(file: OwnedFd) -> io::Result<Self> {
-        let memory = Memory::map(file, Access::ReadOnly)?;
+        let memory = Memory::map(file, End::Observer)?;
         Ok(Self::over(memory))
     }
 

@@ -9,9 +9,8 @@ use std::sync::atomic::compiler_fence;
 use super::memory::Memory;
 use super::words::{DEATHS_BITS, Seen};
 use super::{
-    Corrupt, HEADER_BYTES, check_count, check_positions, give_up_queue, length_of, occupied,
+    Corrupt, End, HEADER_BYTES, check_count, check_positions, give_up_queue, length_of, occupied,
 };
-use crate::shm::mapping::Access;
 use crate::shm::sync::{Ordering, Site, fence, order};
 
 /// The reading end of a ring. At most one process has it at a time; its successor maps it anew.
@@ -62,9 +61,10 @@ impl Reader {
     /// and ringing.
     ///
     /// # Errors
-    /// `InvalidData`: it is no ring, one of another version, or [`Corrupt`]. Else the system's answer.
+    /// `InvalidData`: it is no ring, one of another version, or [`Corrupt`]. `ResourceBusy`: this process
+    /// has that end mapped already. Else the system's answer.
     pub fn map(file: OwnedFd) -> io::Result<Self> {
-        let memory = Memory::map(file, Access::ReadWrite)?;
+        let memory = Memory::map(file, End::Reader)?;
         Ok(Self::over(memory)?)
     }
 
@@ -103,7 +103,7 @@ impl Reader {
         record.reserve(length);
         let spare = record.spare_capacity_mut();
         let target: &mut [MaybeUninit<u8>] = spare.get_mut(..length).unwrap_or_default();
-        // SAFETY: we are the ring's reader, by the contract of `map`. The record lies between our
+        // SAFETY: we are the ring's only reader, by our `Claim` in this process. The record lies between our
         // cursor, which is the head or behind it, and the tail: its length was just checked.
         unsafe { self.memory.read(self.cursor + HEADER_BYTES, target) };
         // SAFETY: these bytes were reserved, and `read` has initialised them.

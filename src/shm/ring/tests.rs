@@ -287,6 +287,32 @@ fn a_memory_file_is_a_ring_for_all_who_map_it() {
     assert_eq!(next(&mut reader), Some((0, b"over there".to_vec())));
 }
 
+/// Shows: safe code cannot have two writers or two readers over one memory, and can have the next one when
+/// the last is gone, or was none.
+#[test]
+#[cfg_attr(miri, ignore = "no memory files there")]
+fn an_end_is_mapped_once_at_a_time_in_a_process() {
+    let [file, other] = [(); 2].map(|()| create(100).unwrap());
+    let copy = || file.try_clone().unwrap();
+    let writer = Writer::map(copy()).unwrap();
+    let reader = Reader::map(copy()).unwrap();
+    let busy = [Writer::map(copy()).map(drop), Reader::map(copy()).map(drop)];
+    for refused in busy {
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+    }
+    Writer::map(other).unwrap();
+    drop(writer);
+    Writer::map(copy()).unwrap();
+    assert!(Reader::map(copy()).is_err());
+    drop(reader);
+    Reader::map(copy()).unwrap();
+    let bare = create_fixed("ring", 768 + 64).unwrap();
+    for _ in 0..2 {
+        let error = Writer::map(bare.try_clone().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}
+
 #[test]
 #[cfg_attr(miri, ignore = "no memory files there")]
 fn what_is_no_ring_is_refused() {

@@ -6,8 +6,7 @@ use std::os::fd::OwnedFd;
 
 use super::memory::Memory;
 use super::words::Seen;
-use super::{Corrupt, DropReason, check_count, check_positions, give_up_queue, header, occupied};
-use crate::shm::mapping::Access;
+use super::{Corrupt, DropReason, End, check_count, check_positions, give_up_queue, header, occupied};
 use crate::shm::sync::{Ordering, Site, fence, order};
 
 /// The writing end of a ring. At most one process has it at a time; its successor maps it anew.
@@ -47,9 +46,10 @@ impl Writer {
     /// and ringing.
     ///
     /// # Errors
-    /// `InvalidData`: it is no ring, one of another version, or [`Corrupt`]. Else the system's answer.
+    /// `InvalidData`: it is no ring, one of another version, or [`Corrupt`]. `ResourceBusy`: this process
+    /// has that end mapped already. Else the system's answer.
     pub fn map(file: OwnedFd) -> io::Result<Self> {
-        let memory = Memory::map(file, Access::ReadWrite)?;
+        let memory = Memory::map(file, End::Writer)?;
         Ok(Self::over(memory)?)
     }
 
@@ -122,7 +122,7 @@ impl Writer {
         self.memory.store(start, header(stated, number));
         let mut position = start + super::HEADER_BYTES;
         for part in parts {
-            // SAFETY: we are the ring's writer, by the contract of `map`. The record lies between the
+            // SAFETY: we are the ring's only writer, by our `Claim` in this process. The record lies between the
             // tail and the head plus the capacity: `room` was just seen to be there, and it is what the
             // header and all parts take.
             unsafe { self.memory.write(position, part) };
