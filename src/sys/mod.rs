@@ -27,6 +27,7 @@ pub mod process;
 pub mod procfs;
 pub mod random;
 pub mod signals;
+pub mod standard;
 pub mod unix;
 
 #[cfg(test)]

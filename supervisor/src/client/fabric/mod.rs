@@ -113,14 +113,15 @@ struct Watched<'a> {
     flags: PollFlags,
 }
 
-/// Sleeps until one of these is ready, `until` comes, or the endpoint has something to do; says which of
-/// these are. `for_records`: records are something to do. What streams have not taken yet always is.
+/// Sleeps until one of these is ready, `until` comes, or the endpoint has something to do; says for what
+/// each of these is: what was asked for, or that it is broken. `for_records`: records are something to do.
+/// What streams have not taken yet always is.
 fn sleep(
     endpoint: &mut Endpoint,
     for_records: bool,
     watched: &[Watched<'_>],
     until: Option<Instant>,
-) -> io::Result<Vec<bool>> {
+) -> io::Result<Vec<PollFlags>> {
     let for_bell = for_records || !endpoint.outbox().flush();
     let has_news = for_bell && !endpoint.doze();
     let until = [until, endpoint.deadline()].into_iter().flatten().min();
@@ -140,7 +141,9 @@ fn sleep(
         Err(error) => Err(error.into()),
     };
     let ready = on.iter().take(watched.len());
-    let ready = ready.map(|on| on.any().unwrap_or(false)).collect();
+    let ready = ready
+        .map(|on| on.revents().unwrap_or(PollFlags::empty()))
+        .collect();
     endpoint.wake()?;
     slept.map(|()| ready)
 }

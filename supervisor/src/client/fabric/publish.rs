@@ -153,7 +153,7 @@ impl Publisher<'_> {
             on: input.as_fd(),
             flags: PollFlags::POLLIN,
         }];
-        while sleep(&mut self.endpoint, false, &watched, None)? != [true] {}
+        while sleep(&mut self.endpoint, false, &watched, None)? == [PollFlags::empty()] {}
         Ok(())
     }
 }
@@ -169,8 +169,8 @@ fn event(text: &[u8]) -> Result<Event, NoEvent> {
     let mut members = json::decode_plain_row(text)?.into_iter();
     let name = members.next();
     match name.as_ref().and_then(Value::as_str) {
-        Some(name) => Ok(Event::new(name, members.collect())),
-        None => Err(NoEvent::Nameless),
+        Some(name) if !name.is_empty() => Ok(Event::new(name, members.collect())),
+        Some(_) | None => Err(NoEvent::Nameless),
     }
 }
 
@@ -221,6 +221,7 @@ mod tests {
             ("alarm", "is no value"),
             ("[]", "begins with the event's name"),
             ("[1]", "begins with the event's name"),
+            (r#"["", 1]"#, "begins with the event's name"),
             (r#"{"@data-type":"count","data":1}"#, "no message"),
         ] {
             let said = event(text.as_bytes()).unwrap_err().to_string();

@@ -13,8 +13,8 @@ use nix::poll::PollFlags;
 
 use cluster::control::Code;
 use cluster::node::endpoint::{Delivery, Endpoint};
-use cluster::sys::clock;
 use cluster::sys::signals::{self, SignalReader};
+use cluster::sys::{clock, standard};
 
 use super::rows::Row;
 use super::{Place, Watched, sleep};
@@ -34,6 +34,9 @@ pub(super) fn subscribe(
     place: &Place,
     console: &mut Console<'_>,
 ) -> Result<Code, ClientError> {
+    if standard::output_was_closed() && !console.is_quiet() {
+        return Err(io::Error::other("standard output is closed").into());
+    }
     let ends = [SIGINT, SIGTERM];
     signals::block(&ends)?;
     let interrupts = SignalReader::new(&ends)?;
@@ -58,7 +61,7 @@ pub(super) fn subscribe(
     };
     let done = show.run(console);
     let missed = show.endpoint.missed();
-    if missed > 0 {
+    if missed > 0 && !matches!(done, Err(ClientError::Output(_))) {
         console.warn(&format!(
             "{missed} records were dropped, since they were not taken in time"
         ));
@@ -93,20 +96,27 @@ impl Show<'_> {
                 on: self.interrupts.as_fd(),
                 flags: PollFlags::POLLIN,
             };
+            // Also while there is nothing to write: whoever read us may have seen enough.
             let output = Watched {
                 on: output.as_fd(),
-                flags: PollFlags::POLLOUT,
+                flags: match is_behind {
+                    true => PollFlags::POLLOUT,
+                    false => PollFlags::empty(),
+                },
             };
-            let watched: &[Watched<'_>] = if is_behind {
-                &[interrupts, output]
-            } else {
-                &[interrupts]
+            let watched = match console.is_quiet() {
+                true => vec![interrupts],
+                false => vec![interrupts, output],
             };
-            let ready = sleep(&mut self.endpoint, !is_behind, watched, self.until)?;
-            if let Some(true) = ready.first() {
+            let ready = sleep(&mut self.endpoint, !is_behind, &watched, self.until)?;
+            if ready.first().is_some_and(|ready| !ready.is_empty()) {
                 return self.interrupted();
             }
-            if let Some(true) = ready.get(1) {
+            let output = ready.get(1).copied().unwrap_or(PollFlags::empty());
+            if output.intersects(PollFlags::POLLERR | PollFlags::POLLHUP) {
+                return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
+            }
+            if output.contains(PollFlags::POLLOUT) {
                 self.write(console)?;
             }
             self.look_at_the_time()?;
