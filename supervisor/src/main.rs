@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(cli::in_order(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
+            let error = cli::echo::bounded_error(error);
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Code::Usage as u8));
         }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use cluster::data::Value;
 
-use super::shared::{Any, Common};
+use super::shared::{Common, Present};
 use super::values;
 
 /// The sub-commands that look at what nodes say to each other, and join in.
@@ -15,6 +15,7 @@ pub(crate) enum FabricCommand {
     /// Publish an event
     Pub(PubArgs),
     /// Subscribe to topics, and show what is published there
+    #[command(mut_arg("timeout", |timeout| timeout.help(SUB_TIMEOUT)))]
     Sub(SubArgs),
     /// Show who is on the host's board, and what each wants
     Peers(PeersArgs),
@@ -24,6 +25,9 @@ pub(crate) enum FabricCommand {
 
 /// The word that stands for standard input.
 pub(crate) const STANDARD_INPUT: &str = "-";
+
+/// The help of `sub --timeout`.
+const SUB_TIMEOUT: &str = "Wait no longer than this for a seat [default: 10], and with -n for the records [default: no limit]";
 
 /// The options of `pub`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -42,10 +46,10 @@ Examples:
   supervisor sub -n 100 --json site/ | supervisor pub copy/site -")]
 pub(crate) struct PubArgs {
     /// Where to
-    #[arg(value_name = "TOPIC", value_parser = values::topic)]
+    #[arg(value_name = "TOPIC", value_parser = values::full_topic)]
     pub(crate) topic: String,
     /// The event's name; - reads events from standard input
-    #[arg(value_name = "EVENT")]
+    #[arg(value_name = "EVENT", value_parser = values::event)]
     pub(crate) event: String,
     /// The event's arguments, as JSON
     #[arg(value_name = "JSON", value_parser = values::argument, allow_negative_numbers = true)]
@@ -98,7 +102,7 @@ Examples:
   supervisor peers --json @workers | jq '.peers[].filter'")]
 pub(crate) struct PeersArgs {
     #[command(flatten)]
-    pub(crate) nodes: Any,
+    pub(crate) nodes: Present,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -120,7 +124,7 @@ Examples:
   supervisor stats --json | jq '.links[] | select(.in_flight > 0)'")]
 pub(crate) struct StatsArgs {
     #[command(flatten)]
-    pub(crate) nodes: Any,
+    pub(crate) nodes: Present,
     /// Show it again every second, with rates, until Ctrl-C
     #[arg(long, short, visible_short_alias = 'f')]
     pub(crate) watch: bool,

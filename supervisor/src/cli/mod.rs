@@ -7,6 +7,7 @@
 //! Pure: opens no file, connects to nothing.
 
 pub(crate) mod client;
+pub(crate) mod echo;
 pub(crate) mod fabric;
 pub(crate) mod shared;
 pub(crate) mod values;
@@ -299,6 +300,7 @@ mod tests {
             "supervisor pub a/topic event {}",
             "supervisor sub",
             "supervisor sub a/ -n 0",
+            "supervisor peers --timeout -0.5",
             "supervisor sub a/ -n many",
         ] {
             let error = Cli::try_parse_from(line.split_whitespace()).expect_err(line);
@@ -354,6 +356,26 @@ mod tests {
             panic!("not understood");
         };
         assert_eq!((args.signal.as_str(), args.nodes.select.len()), ("HUP", 2));
+    }
+
+    /// Shows: the help of what looks at the board names no selector that it refuses, and `sub` says what
+    /// its time limit bounds.
+    #[test]
+    fn the_commands_of_the_fabric_offer_what_they_take() {
+        let help = |command: &str| {
+            let error = Cli::try_parse_from(["supervisor", command, "--help"]).unwrap_err();
+            error
+                .to_string()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        for command in ["peers", "stats"] {
+            assert!(!help(command).contains("@failed"), "{}", help(command));
+        }
+        assert!(help("status").contains("@failed"));
+        let said = help("sub");
+        assert!(said.contains("with -n for the records"), "{said}");
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub(crate) struct Common {
     #[arg(long)]
     pub(crate) json: bool,
     /// Wait no longer than this for the answer [default: 10; 60 for commands that wait for nodes]
-    #[arg(long, value_name = "SECS", value_parser = values::duration)]
+    #[arg(long, value_name = "SECS", value_parser = values::duration, allow_negative_numbers = true)]
     pub(crate) timeout: Option<Duration>,
     /// Print nothing but failures; the exit code tells the rest
     #[arg(long, short, conflicts_with = "json")]
@@ -82,6 +82,14 @@ pub(crate) struct Common {
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Any {
     /// Names, globs ('worker-*'), roles (@workers), @all or @failed; none means @all
+    #[arg(value_name = "SEL")]
+    pub(crate) select: Vec<String>,
+}
+
+/// Those on the board to read of; none is all. It does not tell who failed.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Present {
+    /// Names, globs ('worker-*'), roles (@workers) or @all; none means @all
     #[arg(value_name = "SEL")]
     pub(crate) select: Vec<String>,
 }

@@ -17,14 +17,16 @@ const SIGNAL_MAX: u8 = 64;
 /// Seconds (`10`, `0.5`), or a number with its unit (`200ms`, `2m`).
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string()),
-        Err(_) => humantime::parse_duration(text)
-            .map_err(|_| "give seconds (10, 0.5) or a number with its unit (2m)".to_owned()),
-    }?;
-    if parsed > DURATION_MAX {
-        return Err("give a year at most".to_owned());
+        Ok(seconds) if seconds.is_nan() || seconds < 0.0 => None,
+        // What is beyond all durations is beyond a year, too.
+        Ok(seconds) => Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)),
+        Err(_) => humantime::parse_duration(text).ok(),
+    };
+    match parsed {
+        Some(parsed) if parsed <= DURATION_MAX => Ok(parsed),
+        Some(_) => Err("give a year at most".to_owned()),
+        None => Err("give seconds from 0 up (10, 0.5), or a number with its unit (2m)".to_owned()),
     }
-    Ok(parsed)
 }
 
 /// A moment: so long ago, or a date.
@@ -91,6 +93,30 @@ pub(crate) fn topic(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A topic to publish to.
+pub(crate) fn full_topic(text: &str) -> Result<String, String> {
+    check_printable(text, "a topic")?;
+    topic(text)
+}
+
+/// The name of an event, or the word for standard input.
+pub(crate) fn event(text: &str) -> Result<String, String> {
+    check_printable(text, "an event's name")?;
+    Ok(text.to_owned())
+}
+
+/// Nobody types an empty name or a newline in one on purpose. Whatever nodes publish is shown all the same,
+/// and copied from standard input.
+fn check_printable(text: &str, what: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err(format!("{what} cannot be empty"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("{what} has no control characters, as newlines are"));
+    }
+    Ok(())
+}
+
 /// An argument of an event, as JSON.
 pub(crate) fn argument(text: &str) -> Result<Value, String> {
     json::decode_plain(text.as_bytes()).map_err(|error| {
@@ -122,8 +148,19 @@ mod tests {
         assert_eq!(duration("10"), Ok(Duration::from_secs(10)));
         assert_eq!(duration("0.5"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for text in ["-1", "nan", "inf", "1e300", "soon", "", "9000000h"] {
-            assert!(duration(text).is_err(), "{text}");
+        for (text, hint) in [
+            ("-1", "from 0 up"),
+            ("-0.5", "from 0 up"),
+            ("nan", "from 0 up"),
+            ("-inf", "from 0 up"),
+            ("soon", "from 0 up"),
+            ("", "from 0 up"),
+            ("inf", "a year at most"),
+            ("1e300", "a year at most"),
+            ("9000000h", "a year at most"),
+        ] {
+            let said = duration(text).unwrap_err();
+            assert!(said.contains(hint), "{text}: {said}");
         }
     }
 
@@ -137,6 +174,22 @@ mod tests {
         assert_eq!(at("1970-01-01T00:00:01.5Z"), 1500);
         assert_eq!(at("1970-01-01 00:00:02"), 2000);
         assert!("yesterday".parse::<Since>().is_err());
+    }
+
+    #[test]
+    fn what_is_published_has_a_name_that_can_be_seen() {
+        assert_eq!(full_topic("a/b"), Ok("a/b".to_owned()));
+        assert_eq!(topic(""), Ok(String::new()), "the prefix of all topics");
+        for (said, hint) in [
+            (full_topic(""), "a topic cannot be empty"),
+            (full_topic("a\nb"), "no control characters"),
+            (full_topic(&"x".repeat(65536)), "65535"),
+            (event(""), "an event's name cannot be empty"),
+            (event("\u{9b}2J"), "no control characters"),
+        ] {
+            let said = said.unwrap_err();
+            assert!(said.contains(hint), "{said}");
+        }
     }
 
     #[test]

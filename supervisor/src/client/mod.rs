@@ -14,6 +14,7 @@ pub(crate) mod connection;
 mod exit;
 pub(crate) mod fabric;
 mod failure;
+mod invisible;
 pub(crate) mod out;
 mod plan;
 mod render;

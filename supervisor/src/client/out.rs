@@ -7,6 +7,8 @@ use cluster::control::Code;
 use cluster::control::reply::{ErrorBody, Plain};
 
 use super::failure::{ClientError, refused_code};
+use super::invisible;
+use crate::cli::echo::bounded;
 use crate::cli::shared::Common;
 
 /// Colours, or none. Every method hands the text back with what switches the colour on and off.
@@ -50,11 +52,13 @@ impl Paint {
     }
 }
 
-/// Text from a node, made harmless for a terminal: control characters become visible.
+/// Text from a node, made harmless for a terminal: control characters become visible, and so do those that
+/// show nothing or turn the direction of what follows.
 pub(crate) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() && character != '\t' {
+        let steers = character.is_control() && character != '\t';
+        if steers || invisible::is_invisible(character) {
             clean.extend(character.escape_default());
         } else {
             clean.push(character);
@@ -199,7 +203,9 @@ impl<'a> Console<'a> {
                 let _ = self.print_json(&line).and_then(|()| self.flush());
             }
         } else {
-            self.complain(&format!("supervisor: {}", clean_lines(&error.chain())));
+            let said = clean_lines(&error.chain());
+            let said: Vec<String> = said.lines().map(bounded).collect();
+            self.complain(&format!("supervisor: {}", said.join("\n")));
         }
     }
 }
@@ -235,6 +241,10 @@ mod tests {
             "a\\u{1b}[2Jb\tc\\rd\\u{9b}é"
         );
         assert_eq!(clean_lines("a\nb\x07\n"), "a\nb\\u{7}");
+        assert_eq!(
+            clean("evil\u{202e}gpj.\u{2066}x\u{200b}y"),
+            "evil\\u{202e}gpj.\\u{2066}x\\u{200b}y"
+        );
     }
 
     #[test]
