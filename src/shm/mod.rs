@@ -14,10 +14,10 @@ pub mod bell;
 pub mod board;
 pub mod heartbeat;
 pub mod ring;
-pub mod shared_words;
 
 mod latch;
 mod mapping;
+mod shared_words;
 mod sync;
 
 #[cfg(test)]

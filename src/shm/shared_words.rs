@@ -1,5 +1,4 @@
-//! A memory file seen as words: what the [`super::board`] is made of, and what a program may keep its own
-//! counts in, which outlive it.
+//! A memory file seen as words: what the [`super::board`] is made of.
 //!
 //! Owns: its mapping. The neighbour is hostile: whoever reads a word must be ready for any value.
 //! Gives out references to atomics only.
@@ -16,7 +15,7 @@ pub(super) const WORD: usize = size_of::<AtomicU64>();
 
 /// The words of a memory file. Other processes map them too.
 #[derive(Debug)]
-pub struct SharedWords(Mapping);
+pub(super) struct SharedWords(Mapping);
 
 impl SharedWords {
     /// A new memory file of zeros, mapped for writing, and its descriptor for the others. `name` is
@@ -24,18 +23,10 @@ impl SharedWords {
     ///
     /// # Errors
     /// The system's answer.
-    pub fn create(name: &str, bytes: u64) -> io::Result<(Self, OwnedFd)> {
+    pub(super) fn create(name: &str, bytes: u64) -> io::Result<(Self, OwnedFd)> {
         let file = memory::create_fixed(name, bytes)?;
-        let words = Self::open(file.as_fd())?;
+        let words = Self::map(file.as_fd(), Access::ReadWrite)?;
         Ok((words, file))
-    }
-
-    /// Maps the whole of a memory file made by [`SharedWords::create`], to read and to write.
-    ///
-    /// # Errors
-    /// `InvalidData`: it is empty, or its size could still change. Else the system's answer.
-    pub fn open(file: BorrowedFd<'_>) -> io::Result<Self> {
-        Self::map(file, Access::ReadWrite)
     }
 
     /// Maps a whole memory file.
@@ -55,8 +46,7 @@ impl SharedWords {
     ///
     /// Whoever mapped it read-only may only load, with an ordering up to `Acquire`: such a
     /// load is a plain read for the processor, which read-only memory allows.
-    #[must_use]
-    pub fn at(&self, offset: usize) -> Option<&AtomicU64> {
+    pub(super) fn at(&self, offset: usize) -> Option<&AtomicU64> {
         let end = offset.checked_add(WORD)?;
         if end > self.bytes() || !offset.is_multiple_of(WORD) {
             return None;

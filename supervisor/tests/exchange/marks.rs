@@ -1,16 +1,16 @@
-//! What a node remembers over its deaths: plain stores into memory that the test holds.
+//! What a node remembers over its deaths: words of a memory file that the test holds.
 //!
 //! A node writes, one of its incarnations after the other, and the test reads. What was stored before
 //! a SIGKILL stays stored, so a death costs at most the mark of what was being done in that moment.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::{File, OpenOptions};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use cluster::fabric::Class;
-use cluster::shm::shared_words::SharedWords;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::records::NODES;
 
@@ -75,26 +75,29 @@ const RECEIVED: usize = FATES + (NUMBERS_MAX / 32) as usize;
 const WORDS: usize = RECEIVED + NODES * (NUMBERS_MAX / 64) as usize;
 
 /// One node's.
-pub struct Marks(SharedWords);
+pub struct Marks(File);
 
 impl Marks {
     pub fn create() -> (Self, OwnedFd) {
-        let (words, file) = SharedWords::create("marks", 8 * WORDS as u64).unwrap();
-        (Self(words), file)
+        let file = File::from(memfd_create("marks", MFdFlags::MFD_CLOEXEC).unwrap());
+        file.set_len(8 * WORDS as u64).unwrap();
+        (Self(file.try_clone().unwrap()), file.into())
     }
 
     pub fn open(path: &Path) -> Self {
         let file = OpenOptions::new().read(true).write(true).open(path);
-        Self(SharedWords::open(file.unwrap().as_fd()).unwrap())
+        Self(file.unwrap())
     }
 
     fn load(&self, index: usize) -> u64 {
-        self.0.at(8 * index).unwrap().load(Ordering::Acquire)
+        let mut word = [0; 8];
+        self.0.read_exact_at(&mut word, 8 * index as u64).unwrap();
+        u64::from_ne_bytes(word)
     }
 
     fn store(&self, index: usize, value: u64) {
-        let word = self.0.at(8 * index).unwrap();
-        word.store(value, Ordering::Release);
+        let word = value.to_ne_bytes();
+        self.0.write_all_at(&word, 8 * index as u64).unwrap();
     }
 
     fn count(&self, index: usize) -> u64 {
