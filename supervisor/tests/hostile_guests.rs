@@ -167,10 +167,11 @@ fn a_publisher_whose_share_is_spent_is_told_and_its_drops_are_counted() {
         reader
     });
     let mut publisher = attach("publisher");
-    common::wait_for("the readers are up", common::PATIENCE, || {
+    let reach = common::wait_for("the readers are up", common::PATIENCE, || {
         let reach = publisher.outbox().reach(b"t/x", b"record");
-        (reach.wanted == 3).then_some(assert_eq!(reach.taken, 2))
+        (reach.wanted == 3).then_some(reach)
     });
+    assert_eq!(reach.taken, 2);
     assert!(!publisher.publish("t/x", b"again"));
     let stats = cluster.ok(&["stats", "--json"]);
     assert!(stats.contains("no_ring"), "{stats}");

@@ -35,7 +35,13 @@ pub(crate) fn bounded_error(mut error: Error) -> Error {
                 });
                 Some((kind, ContextValue::StyledStrs(hints.collect())))
             }
-            _ => None, // the program's own words
+            // The program's own words.
+            ContextValue::None
+            | ContextValue::Bool(_)
+            | ContextValue::Strings(_)
+            | ContextValue::StyledStr(_)
+            | ContextValue::Number(_)
+            | _ => None,
         })
         .collect();
     for (kind, value) in long {
