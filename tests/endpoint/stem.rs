@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use cluster::fabric::streams::{ACCOUNT_BYTES, Streams};
 use cluster::fabric::{
-    Answer, Ask, FabricSpec, SEAT_PACKET_BYTES_MAX, Refusal, RingKey, Slot, Transport, VERSION,
+    Answer, Ask, FabricSpec, Refusal, RingKey, SEAT_PACKET_BYTES_MAX, Slot, Transport, VERSION,
 };
 use cluster::layout::spec::Role;
 use cluster::names::{Incarnation, LifeId, NodeName};

@@ -6,6 +6,8 @@
 mod slowly;
 mod streams;
 
+use std::collections::BTreeSet;
+
 use super::link::{Link, Refused};
 use super::peers::{Change, Peers};
 use super::route::{Reach, Route, Target};
@@ -34,8 +36,8 @@ pub struct Outbox {
     pub(super) wants: Subscriptions,
     /// Rings that this node is to read.
     pub(super) arrived: Vec<HandedRing>,
-    /// Places whose nodes left for good.
-    pub(super) gone: Vec<Slot>,
+    /// Places whose nodes left for good: each once, however many leave before anybody drains.
+    pub(super) gone: BTreeSet<Slot>,
     /// Two for every place.
     links: Vec<Link>,
     /// By place, of nodes with which a ring is shared.
@@ -83,7 +85,7 @@ impl Outbox {
             peers,
             wants: Subscriptions::default(),
             arrived: Vec::new(),
-            gone: Vec::new(),
+            gone: BTreeSet::new(),
             route: Route::new(),
             batch: None,
             has_streams: false,
@@ -267,7 +269,7 @@ impl Outbox {
                     if let Some(bell) = bells.get_mut(at) {
                         *bell = None;
                     }
-                    gone.push(slot);
+                    gone.insert(slot);
                     emptied.push(slot);
                 }
                 Change::Declared(_) => pair.for_each(|link| link.cut = false),
