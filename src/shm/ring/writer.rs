@@ -6,7 +6,9 @@ use std::os::fd::OwnedFd;
 
 use super::memory::Memory;
 use super::words::Seen;
-use super::{Corrupt, DropReason, End, check_count, check_positions, give_up_queue, header, occupied};
+use super::{
+    Corrupt, DropReason, End, check_count, check_positions, give_up_queue, header, occupied,
+};
 use crate::shm::sync::{Ordering, Site, fence, order};
 
 /// The writing end of a ring. At most one process has it at a time; its successor maps it anew.
