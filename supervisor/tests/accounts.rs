@@ -10,29 +10,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use common::terminals::{json_of, lines, peer, subscribed, ticks, wait_up};
-use common::{Cluster, PATIENCE, Start, processes, wait_for};
-
-const SITE: &str = r#"Layout(
-    controller: (enabled: false),
-    nodes: {
-        "manager": (node_type: Manager),
-        "worker": (node_type: Worker, manager: "manager", count: 2),
-        "idle": (command: ["sleep", "infinity"]),
-    },
-)"#;
-
-fn start() -> Cluster {
-    Start::with(SITE).start_ready()
-}
-
-fn resident_kib(pid: i32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
+use common::{Cluster, PATIENCE, Start, layouts, processes, wait_for};
 
 /// The sum for one subscriber.
 fn sum_for(cluster: &Cluster, name: &str) -> Value {
@@ -68,12 +46,12 @@ fn expect_account(sum: &Value, published: u64) {
 #[test]
 fn a_halted_subscriber_costs_nobody_anything_but_its_own_records() {
     const EVENTS: u64 = 60_000;
-    let cluster = start();
+    let cluster = Start::with(layouts::SMALL).start_ready();
     let mut sub = cluster.terminal("sub", &["sub", "flood/"]);
     let name = wait_up(&cluster, &sub);
     cluster.ok(&["pub", "flood/a", "first"]);
     sub.wait_out("the first", |text| text.contains("first()"));
-    let before = resident_kib(sub.pid());
+    let before = processes::resident_kib(sub.pid());
 
     processes::halt(sub.pid());
     let (_, told, code) = cluster.run_with_input(&["pub", "flood/a", "-"], &ticks(EVENTS));
@@ -87,7 +65,7 @@ fn a_halted_subscriber_costs_nobody_anything_but_its_own_records() {
     assert_eq!(sum["dropped"]["full"], lost);
     let table = cluster.ok(&["stats"]);
     assert!(table.contains(&format!("dropped: {lost} full")), "{table}");
-    let grown = resident_kib(sub.pid()).saturating_sub(before);
+    let grown = processes::resident_kib(sub.pid()).saturating_sub(before);
     assert!(grown < 2048, "{grown} KiB more");
 
     sub.signal(Signal::SIGCONT);
@@ -104,7 +82,7 @@ fn a_halted_subscriber_costs_nobody_anything_but_its_own_records() {
 
 #[test]
 fn the_account_holds_over_the_deaths_of_the_stem_and_of_the_reader() {
-    let cluster = start();
+    let cluster = Start::with(layouts::SMALL).start_ready();
     let sub = cluster.terminal("sub", &["sub", "flood/"]);
     let name = wait_up(&cluster, &sub);
     let publish = |count| {
@@ -143,7 +121,7 @@ fn the_account_holds_over_the_deaths_of_the_stem_and_of_the_reader() {
 /// Shows: a reader of the output that reads nothing holds up `sub` alone, which can still be ended.
 #[test]
 fn a_stalled_terminal_holds_up_nobody_and_can_be_interrupted() {
-    let cluster = start();
+    let cluster = Start::with(layouts::SMALL).start_ready();
     let (mut sub, mut pipe) = cluster.piped("sub", &["sub", "flood/", "--json"]);
     let name = wait_up(&cluster, &sub);
     let (_, _, code) = cluster.run_with_input(&["pub", "flood/a", "-"], &ticks(60_000));
@@ -163,7 +141,7 @@ fn a_stalled_terminal_holds_up_nobody_and_can_be_interrupted() {
 
 #[test]
 fn peers_shows_the_nodes_of_the_layout_and_whoever_is_attached() {
-    let cluster = start();
+    let cluster = Start::with(layouts::SMALL).start_ready();
     let sub = subscribed(&cluster, &["site/b", "site/a", "site/a/more"]);
     cluster.ok(&["stop", "worker-2"]);
     let reply = json_of(&cluster, &["peers", "--json"]);
@@ -219,7 +197,7 @@ fn rates_of(picture: &Value, name: &str) -> Value {
 /// Shows: the second picture has the rates of what came since the first.
 #[test]
 fn stats_that_are_watched_show_rates() {
-    let cluster = start();
+    let cluster = Start::with(layouts::SMALL).start_ready();
     let sub = subscribed(&cluster, &["site/"]);
     let name = wait_up(&cluster, &sub);
     // The rings of a publisher that has left stand as long as there is something in them.
@@ -244,7 +222,7 @@ fn stats_that_are_watched_show_rates() {
 /// Shows: QUEUE and DROPS of a node, as the supervisor itself sees them; a seatless command has neither.
 #[test]
 fn status_shows_what_waits_for_a_node_and_what_was_dropped() {
-    let cluster = start();
+    let cluster = Start::with(layouts::SMALL).start_ready();
     // After this no node has anything to tell the manager.
     cluster.wait_content("manager/stdout.log", "it has started", |text| {
         text.contains("event=cluster_started")

@@ -151,22 +151,13 @@ fn a_line_without_end_is_cut_off() {
     cluster.wait_state("idle", "ready");
 }
 
-fn memory_kib(pid: i32) -> u64 {
-    let text = processes::status(pid, "VmRSS");
-    text.split_ascii_whitespace()
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap()
-}
-
 /// Shows: a client that asks and asks and never reads costs what its queue may hold, not more, and holds
 /// up nobody.
 #[test]
 fn a_client_that_never_reads_is_bounded() {
     let cluster = start();
     let pid = cluster.node_pid("idle");
-    let before = memory_kib(cluster.pid());
+    let before = processes::resident_kib(cluster.pid());
     let mut stream = connect(&cluster);
     stream
         .set_write_timeout(Some(Duration::from_millis(500)))
@@ -179,7 +170,7 @@ fn a_client_that_never_reads_is_bounded() {
         }
     }
     expect_alive(&cluster, pid);
-    let grown = memory_kib(cluster.pid()).saturating_sub(before);
+    let grown = processes::resident_kib(cluster.pid()).saturating_sub(before);
     assert!(grown < 96 * 1024, "{grown} KiB");
     drop(stream);
     expect_alive(&cluster, pid);
@@ -273,7 +264,7 @@ fn a_follower_that_stops_reading_is_told_what_it_missed() {
         (bytes > 24_000_000 && children.iter().all(|child| child.name == "sleep")).then_some(())
     });
     expect_alive(&cluster, pid);
-    let memory = memory_kib(cluster.pid());
+    let memory = processes::resident_kib(cluster.pid());
     assert!(memory < 160 * 1024, "{memory} KiB");
     let mut lines = BufReader::new(stream).lines();
     let missed = lines.find_map(|line| {

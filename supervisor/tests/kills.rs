@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use cluster::fabric::Transport;
 use nix::sys::signal::Signal;
 
-use common::{Cluster, processes};
+use common::{Cluster, number_of, processes, waiting};
 use exchange::records::{NODES, mix};
 use exchange::{Exchange, node, verdict};
 
@@ -30,10 +30,6 @@ const RECORDS_BETWEEN: u64 = 10_000;
 
 /// Memory of its own that a process may have more than before the first kill, in KiB.
 const GROWTH_MAX_KIB: u64 = 4096;
-
-fn number_of(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
 
 /// What must not grow: the descriptors of a process by kind, and its own memory in KiB.
 struct Level {
@@ -105,7 +101,7 @@ fn kill_one(exchange: &Exchange, dice: u64) {
             (node["state"] == "ready" && node["pid"].as_i64() == Some(pid.into())).then_some(pid)
         })
     };
-    spin(Duration::from_nanos(dice >> 32 & 0x1f_ffff));
+    waiting::spin(Duration::from_nanos(dice >> 32 & 0x1f_ffff));
     let pids: Vec<_> = exchange.marks.iter().map(|marks| marks.pid()).collect();
     processes::signal(pid, Signal::SIGKILL);
     for (place, before) in pids.into_iter().enumerate() {
@@ -117,14 +113,6 @@ fn kill_one(exchange: &Exchange, dice: u64) {
         }
     }
     exchange.wait_progress(&exchange.progress());
-}
-
-/// Lets time pass in portions that no timer is fine enough for.
-fn spin(time: Duration) {
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        std::hint::spin_loop();
-    }
 }
 
 /// Shows: whoever is killed, and whenever, no record that was accepted is missing, torn, or out of

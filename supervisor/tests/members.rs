@@ -13,7 +13,7 @@ use cluster::framework::BackendError;
 use cluster::names::NodeName;
 use cluster::node::Cluster as Member;
 use cluster::node::cluster::{ClusterError, Handler};
-use common::{Cluster, PATIENCE, Start, processes, wait_for};
+use common::{Cluster, PATIENCE, Start, number_of, processes, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -199,14 +199,13 @@ fn a_killed_worker_is_missed_within_a_second() {
 /// how many are killed, and lets manager and loggers be among them.
 #[test]
 fn every_kill_is_seen_by_everybody_once() {
-    let kills = std::env::var("KILLS").ok();
-    let kills = kills.map(|kills| kills.parse().expect("KILLS is a number"));
+    let kills = number_of("KILLS");
     let victims = match kills {
         Some(_) => &NODES[..],
         None => &NODES[3..],
     };
     let cluster = start();
-    let count: usize = kills.unwrap_or(20);
+    let count = usize::try_from(kills.unwrap_or(20)).unwrap();
     for name in victims.iter().cycle().take(count) {
         kill(&cluster, name, Signal::SIGKILL);
     }

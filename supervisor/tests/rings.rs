@@ -2,22 +2,18 @@
 //! the stem dies.
 
 #![cfg(test)]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "it kills at moments of its choice"
-)]
 
 mod common;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cluster::fabric::{Answer, Ask, Class, FabricSpec, Refusal, RingKey, Slot};
 use cluster::shm::ring::Observer;
 use nix::sys::signal::Signal;
 
 use common::guests::Seat;
-use common::{Cluster, Start, processes};
+use common::{Cluster, Start, processes, waiting};
 
 const SITE: &str = r#"(nodes: {"manager": (node_type: Manager)})"#;
 
@@ -35,17 +31,14 @@ fn refused(seat: &Seat) -> Refusal {
     seat.guest.refusal()
 }
 
-fn rings_held_by(pid: i32) -> usize {
-    let kinds = processes::descriptor_kinds(pid);
-    let of_rings = kinds.iter().filter(|(kind, _)| kind.contains("memfd:ring"));
-    of_rings.map(|(_, count)| count).sum()
-}
-
 fn wait_rings(cluster: &Cluster, count: usize) {
     let what = format!("supervisor and stem hold {count} rings");
     common::wait_for(&what, common::PATIENCE, || {
         let stem = cluster.stem_pid()?;
-        let held = [rings_held_by(cluster.pid()), rings_held_by(stem)];
+        let held = [
+            processes::rings_held_by(cluster.pid()),
+            processes::rings_held_by(stem),
+        ];
         (held == [count, count]).then_some(())
     });
 }
@@ -166,11 +159,11 @@ fn a_ring_reported_to_a_halted_supervisor_is_told_of_by_the_next_stem() {
     let reader = cluster.attach("reader");
     let writer = cluster.attach("writer");
     let stem = processes::ProcessId::of(cluster.stem_pid().unwrap()).unwrap();
-    let made = rings_held_by(stem.pid) + 1;
+    let made = processes::rings_held_by(stem.pid) + 1;
     processes::halt(cluster.pid());
     writer.ask_ring(reader.slot, 100);
     common::wait_for("the stem makes it", common::PATIENCE, || {
-        (rings_held_by(stem.pid) == made).then_some(())
+        (processes::rings_held_by(stem.pid) == made).then_some(())
     });
     // An answer to this comes behind whatever the ring's ask would have brought.
     for seat in [&reader, &writer] {
@@ -189,14 +182,6 @@ fn a_ring_reported_to_a_halted_supervisor_is_told_of_by_the_next_stem() {
     writer.writer(key).try_push(&[b"first"]).unwrap();
     assert_eq!(drain(&reader, key), [b"first"]);
     cluster.stop_and_expect_nobody_left();
-}
-
-/// Lets time pass in portions that no timer is fine enough for.
-fn spin(time: Duration) {
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        std::hint::spin_loop();
-    }
 }
 
 /// Takes every packet that is there, and gives up at the end.
@@ -223,7 +208,7 @@ fn a_stem_killed_while_it_makes_rings_loses_neither_ring_nor_record() {
             class: Class::Control,
             record_bytes: 64 << (round / 2),
         });
-        spin(Duration::from_micros(u64::from(round) * 23));
+        waiting::spin(Duration::from_micros(u64::from(round) * 23));
         processes::signal(stem, Signal::SIGKILL);
         for seat in [&mut reader, &mut writer] {
             hear_rings(seat);
@@ -255,7 +240,7 @@ fn a_stem_killed_while_it_makes_rings_loses_neither_ring_nor_record() {
     writer.writer(key).try_push(&[b"done"]).unwrap();
     assert_eq!(reader.hear_ring(), key);
     assert_eq!(drain(&reader, key), [b"done"]);
-    let held = rings_held_by(cluster.pid());
+    let held = processes::rings_held_by(cluster.pid());
     wait_rings(&cluster, held);
     assert_eq!(held, reader.rings.len());
     cluster.stop_and_expect_nobody_left();

@@ -8,16 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use common::terminals::{json_of, lines, subscribed, ticks, wait_up};
-use common::{Cluster, PATIENCE, Start, wait_for};
-
-const SITE: &str = r#"Layout(
-    controller: (enabled: false),
-    nodes: {
-        "manager": (node_type: Manager),
-        "worker": (node_type: Worker, manager: "manager", count: 2),
-        "idle": (command: ["sleep", "infinity"]),
-    },
-)"#;
+use common::{PATIENCE, Start, layouts, wait_for};
 
 const EVERY_KIND: [&str; 15] = [
     "null",
@@ -37,14 +28,10 @@ const EVERY_KIND: [&str; 15] = [
     r#"{"@data-type": "table", "data": [{"key": {"@data-type": "string", "data": "k"}, "value": {"@data-type": "none", "data": {}}}]}"#,
 ];
 
-fn start() -> Cluster {
-    Start::with(SITE).start_ready()
-}
-
 /// Shows: every kind of value crosses from one terminal to another, and comes back through a third.
 #[test]
 fn an_event_with_every_kind_of_value_crosses_from_terminal_to_terminal() {
-    let cluster = start();
+    let cluster = Start::with(layouts::SMALL).start_ready();
     let mut people = subscribed(&cluster, &["site/", "-n", "1"]);
     let mut programs = cluster.terminal("json", &["sub", "sit", "elsewhere", "--json", "-n", "2"]);
     wait_up(&cluster, &programs);
@@ -116,7 +103,7 @@ fn an_event_with_every_kind_of_value_crosses_from_terminal_to_terminal() {
 
 #[test]
 fn nobody_wants_it_is_told_from_everybody_has_it() {
-    let cluster = start();
+    let cluster = Start::with(layouts::SMALL).start_ready();
     let (said, complained, code) = cluster.run(&["pub", "site/alarm", "alarm"]);
     assert_eq!((said.as_str(), code), ("", 1));
     assert_eq!(complained, "supervisor: nobody wants \"site/alarm\"\n");
@@ -141,7 +128,7 @@ fn nobody_wants_it_is_told_from_everybody_has_it() {
 /// Shows each way in which `sub` ends.
 #[test]
 fn sub_ends_after_so_many_in_time_when_told_or_with_the_supervisor() {
-    let mut cluster = start();
+    let mut cluster = Start::with(layouts::SMALL).start_ready();
     let (_, said, code) = cluster.run(&["sub", "site/", "-n", "1", "--timeout", "0.2"]);
     assert_eq!(code, 5);
     assert!(
@@ -218,7 +205,7 @@ fn without_a_supervisor_each_says_where_it_looked() {
 /// Shows: bad input has its code and is told with its place, and nothing of it is published.
 #[test]
 fn bad_input_is_refused_with_what_to_write() {
-    let cluster = start();
+    let cluster = Start::with(layouts::SMALL).start_ready();
     let long = "t".repeat(65_536);
     for (words, code, said) in [
         (

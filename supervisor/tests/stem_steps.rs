@@ -130,12 +130,6 @@ impl Tracer {
     }
 }
 
-fn rings_held_by(pid: i32) -> usize {
-    let kinds = processes::descriptor_kinds(pid);
-    let of_rings = kinds.iter().filter(|(kind, _)| kind.contains("memfd:ring"));
-    of_rings.map(|(_, count)| count).sum()
-}
-
 fn is_readable(endpoint: &Endpoint) -> bool {
     let mut all = endpoint.descriptors();
     // The bell comes first, and the seat's socket after it.
@@ -206,9 +200,9 @@ fn lead(
                 Step::WriterTold
             } else if is_readable(reader) {
                 Step::ReaderTold
-            } else if rings_held_by(cluster.pid()) > 0 {
+            } else if processes::rings_held_by(cluster.pid()) > 0 {
                 Step::Reported
-            } else if rings_held_by(stem) > 0 {
+            } else if processes::rings_held_by(stem) > 0 {
                 Step::Made
             } else {
                 Step::Asked
@@ -239,7 +233,7 @@ fn kill_at(
 ) -> (Vec<Step>, bool) {
     let (mut reader, mut writer) = (attach(cluster, "reader"), attach(cluster, "writer"));
     let (from, to) = (writer.identity().slot, reader.identity().slot);
-    assert_eq!(rings_held_by(cluster.pid()), 0);
+    assert_eq!(processes::rings_held_by(cluster.pid()), 0);
     let stem = cluster.wait_stem(None);
     let (steps, accepted) = lead(cluster, &reader, &mut writer, target, what_it_does);
     let last = (steps.len(), steps.last().copied());
@@ -269,7 +263,7 @@ fn kill_at(
         board.entry(from).is_none() && board.entry(to).is_none()
     });
     wait_for("no ring is left", PATIENCE, || {
-        let held = [cluster.pid(), cluster.stem_pid()?].map(rings_held_by);
+        let held = [cluster.pid(), cluster.stem_pid()?].map(processes::rings_held_by);
         (held == [0, 0]).then_some(())
     });
     (steps, accepted)

@@ -27,11 +27,28 @@ pub const ENDING: &str = r#"command: ["true"]"#;
 /// Born again without any delay, as often as it takes.
 pub const AT_ONCE: &str = r#"restart: (floor: "0s", ceiling: "0s", give_up: "off")"#;
 
+/// A cluster of three members, and a command.
+pub const SMALL: &str = r#"Layout(
+    controller: (enabled: false),
+    nodes: {
+        "manager": (node_type: Manager),
+        "worker": (node_type: Worker, manager: "manager", count: 2),
+        "idle": (command: ["sleep", "infinity"]),
+    },
+)"#;
+
 /// The head of a layout whose nodes stay among themselves.
 pub const NO_CONTROLLER: &str = "controller: (enabled: false)";
 
 /// A delay that no test waits for.
 pub const LONG_DELAY: &str = r#"restart: (floor: "300s", ceiling: "300s")"#;
+
+/// The command of a node that is this test binary once more, with one test chosen.
+pub fn this_binary(test: &str) -> String {
+    let program = std::env::current_exe().unwrap();
+    let command = [program.to_str().unwrap(), "--exact", test, "--nocapture"];
+    format!("command: {command:?}")
+}
 
 /// A layout: `head` is what it says beside its nodes.
 pub fn layout(head: &str, nodes: &[(&str, &str)]) -> String {

@@ -19,6 +19,7 @@ pub mod processes;
 pub mod scripted;
 pub mod terminals;
 pub mod views;
+pub mod waiting;
 pub mod watching;
 
 use std::fs;
@@ -31,9 +32,7 @@ use serde_json::Value;
 
 use client::Connection;
 use processes::ProcessId;
-
-/// Whatever is waited for has come by then, even on a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use waiting::{PATIENCE, pause, wait_for, wait_or_tell};
 
 /// A variable that everybody below a supervisor under test inherits; its value is the test's directory.
 const MARK: &str = "TEST_DIRECTORY";
@@ -43,42 +42,13 @@ pub fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_supervisor"))
 }
 
-/// Waits until `done` gives something; looks again every few milliseconds.
-///
-/// # Panics
-/// When it has not come in time; says what was waited for.
-pub fn wait_for<T>(what: &str, within: Duration, done: impl FnMut() -> Option<T>) -> T {
-    wait_or_tell(what, within, done, String::new)
-}
-
-/// As [`wait_for`]; `tell` says what there is instead of what was waited for.
-///
-/// # Panics
-/// When it has not come in time.
-pub fn wait_or_tell<T>(
-    what: &str,
-    within: Duration,
-    mut done: impl FnMut() -> Option<T>,
-    tell: impl Fn() -> String,
-) -> T {
-    let deadline = Instant::now() + within;
-    loop {
-        if let Some(found) = done() {
-            return found;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "waited {within:?} in vain for: {what}\n{}",
-            tell()
-        );
-        pause();
-    }
-}
-
-/// Lets others run for a moment between two looks.
-pub fn pause() {
-    let mut none = [];
-    let _ = nix::poll::poll(&mut none, 5_u16);
+/// What a variable of the environment says, if it says a number.
+pub fn number_of(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is a number")),
+    )
 }
 
 /// A supervisor under test. Dropping it kills it and whatever it left.

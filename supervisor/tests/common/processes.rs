@@ -201,6 +201,20 @@ pub fn descriptors(pid: i32) -> BTreeMap<i32, String> {
     found
 }
 
+/// How many rings a process holds the memory of.
+pub fn rings_held_by(pid: i32) -> usize {
+    let kinds = descriptor_kinds(pid);
+    let of_rings = kinds.iter().filter(|(kind, _)| kind.contains("memfd:ring"));
+    of_rings.map(|(_, count)| count).sum()
+}
+
+/// The memory of a process that is in use, in KiB.
+pub fn resident_kib(pid: i32) -> u64 {
+    let text = status(pid, "VmRSS");
+    let number = text.split_ascii_whitespace().next();
+    number.and_then(|number| number.parse().ok()).unwrap()
+}
+
 /// How many descriptors a process has of each kind.
 pub fn descriptor_kinds(pid: i32) -> BTreeMap<String, usize> {
     let mut kinds = BTreeMap::new();

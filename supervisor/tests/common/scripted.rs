@@ -2,7 +2,6 @@
 //! runs them: it starts itself once more, as a node.
 
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
 
 use cluster::data::{Value, View};
 use cluster::framework::{EventType, Param};
@@ -11,7 +10,7 @@ use cluster::node::Cluster as Member;
 use cluster::node::cluster::{Handler, OrReport, Received};
 use cluster::pool::PoolSpec;
 
-use super::{Cluster, PATIENCE, wait_or_tell};
+use super::{Cluster, PATIENCE, layouts, wait_or_tell};
 
 /// To be printed.
 pub const PING: EventType = EventType::new("Test::ping", &[Param::Any]);
@@ -28,11 +27,8 @@ const NODE: &str = "TEST_NODE";
 
 /// An entry of a layout: a node of this type, which runs the test `test` of this binary.
 pub fn node(node_type: &str, test: &str, pools: &str) -> String {
-    let program = std::env::current_exe().unwrap();
-    let program = std::str::from_utf8(program.as_os_str().as_bytes()).unwrap();
-    format!(
-        r#"node_type: {node_type}, command: ["{program}", "--exact", "{test}", "--nocapture"], env: {{"{NODE}": "{pools}"}}"#
-    )
+    let command = layouts::this_binary(test);
+    format!(r#"node_type: {node_type}, {command}, env: {{"{NODE}": "{pools}"}}"#)
 }
 
 /// Runs the node if this process is to be one.

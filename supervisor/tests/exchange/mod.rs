@@ -51,21 +51,20 @@ impl Exchange {
     pub fn start(test: &str, transport: Transport) -> Self {
         let (marks, files): (Vec<Marks>, Vec<OwnedFd>) =
             (0..NODES).map(|_| Marks::create()).unzip();
-        let program = std::env::current_exe().unwrap();
+        let command = layouts::this_binary(test);
         let entries: Vec<String> = files
             .iter()
             .enumerate()
             .map(|(place, file)| {
                 let (_, role) = MEMBERS[place];
                 let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-                let command = [program.to_str().unwrap(), "--exact", test, "--nocapture"];
                 let manager = if role == "Worker" || role == "Proxy" {
                     r#", manager: "manager""#
                 } else {
                     ""
                 };
                 format!(
-                    "node_type: {role}{manager}, command: {command:?}, ready: Notify, \
+                    "node_type: {role}{manager}, {command}, ready: Notify, \
                      env: {{{:?}: \"{place} {path}\"}}, {}",
                     node::VARIABLE,
                     layouts::AT_ONCE
