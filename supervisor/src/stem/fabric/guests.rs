@@ -124,14 +124,7 @@ impl Fabric {
         if !self.places.has_room_for_guest() {
             return Err(Refusal::BoardFull);
         }
-        let place = Place {
-            name: name.clone(),
-            role,
-            attached: true,
-            state: State::Down,
-            incarnation: Incarnation::default(),
-            pid: 0,
-        };
+        let place = Place::new(name.clone(), role, true);
         let slot = self.places.give(place).ok_or(Refusal::BoardFull)?;
         if let Some(OpenBoard { board, .. }) = &self.board {
             board.occupy(slot, &name, role, true);

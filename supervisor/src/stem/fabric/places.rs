@@ -22,6 +22,20 @@ pub(super) struct Place {
     pub(super) pid: u32,
 }
 
+impl Place {
+    /// The place of somebody who has not come yet.
+    pub(super) fn new(name: NodeName, role: Role, attached: bool) -> Self {
+        Self {
+            name,
+            role,
+            attached,
+            state: State::Down,
+            incarnation: Incarnation::default(),
+            pid: 0,
+        }
+    }
+}
+
 impl From<Entry> for Place {
     fn from(entry: Entry) -> Self {
         Self {
@@ -143,14 +157,7 @@ mod tests {
     use super::*;
 
     fn place(name: &str, attached: bool) -> Place {
-        Place {
-            name: NodeName::parse(name).unwrap(),
-            role: Role::Worker,
-            attached,
-            state: State::Down,
-            incarnation: Incarnation::default(),
-            pid: 0,
-        }
+        Place::new(NodeName::parse(name).unwrap(), Role::Worker, attached)
     }
 
     #[test]

@@ -51,15 +51,7 @@ impl Fabric {
             let text = "a program that is attached goes by the same name".to_owned();
             edge.problem(Some(name), text);
         }
-        let place = Place {
-            name: name.clone(),
-            role,
-            attached: false,
-            state: State::Down,
-            incarnation: Incarnation::default(),
-            pid: 0,
-        };
-        match self.places.give(place) {
+        match self.places.give(Place::new(name.clone(), role, false)) {
             Some(slot) => {
                 board.occupy(slot, name, role, false);
                 self.changed();
