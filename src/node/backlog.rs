@@ -10,7 +10,7 @@ use std::os::fd::BorrowedFd;
 use crate::fabric::{Class, RingKey, Slot};
 use crate::names::NodeName;
 use crate::shm::board::BoardView;
-use crate::shm::ring::Observer;
+use crate::shm::ring::{Observer, dropped_on_link};
 
 /// With more rings than this a look would hold up the loop: then nothing is known.
 pub const RINGS_MAX: usize = 4096;
@@ -48,8 +48,7 @@ pub fn look<'a>(
         let (queue, dropped) = ring.backlog();
         let link = links.entry((key.from, key.to, key.class)).or_default();
         link.queue = link.queue.saturating_add(queue);
-        // Each counts the dropped records on from the one that it took over from.
-        link.drops = link.drops.max(dropped);
+        link.drops = dropped_on_link([link.drops, dropped]);
     }
     let mut readers: BTreeMap<Slot, Backlog> = BTreeMap::new();
     for ((_, to, _), link) in links {

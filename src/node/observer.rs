@@ -17,7 +17,7 @@ use super::endpoint::socket::{Received, SeatSocket};
 use crate::fabric::{Answer, Ask, Class, RingKey, Slot, VERSION};
 use crate::names::{Incarnation, NodeName};
 use crate::shm::board::{BoardView, Entry};
-use crate::shm::ring::{Accounting, Corrupt, DropReason, Observer};
+use crate::shm::ring::{Accounting, Corrupt, DropReason, Observer, dropped_on_link};
 use crate::sys::{clock, unix};
 use crate::topic::{Filter, FilterError};
 
@@ -125,7 +125,7 @@ impl Account {
         }
     }
 
-    /// Adds a ring of the same link. Each counts the dropped records on from its predecessor.
+    /// Adds a ring of the same link.
     fn add_ring(&mut self, ring: &Accounting) {
         let before = self.dropped;
         self.add(&Self {
@@ -137,7 +137,7 @@ impl Account {
             dropped: [0; DropReason::ALL.len()],
         });
         for ((mine, before), reason) in self.dropped.iter_mut().zip(before).zip(DropReason::ALL) {
-            *mine = before.max(ring.dropped(reason));
+            *mine = dropped_on_link([before, ring.dropped(reason)]);
         }
     }
 }

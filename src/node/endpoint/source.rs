@@ -14,7 +14,7 @@ use super::record::Receipt;
 use super::seating::HandedRing;
 use super::subscriptions::{Delivery, Subscriptions};
 use crate::fabric::{Class, RingKey, Slot};
-use crate::shm::ring::{Delivery as Drained, Reader};
+use crate::shm::ring::{Delivery as Drained, Reader, dropped_on_link};
 
 use super::dead_letter::DEATHS_MAX;
 
@@ -358,10 +358,9 @@ impl Source {
         self.missed_of_former.saturating_add(missed)
     }
 
-    /// As the rings say that are still there; each counts on from the one that it took over from.
+    /// As the rings say that are still there.
     fn dropped(&self) -> u64 {
-        let rings = self.rings.iter();
-        rings.map(|ring| ring.reader.dropped()).max().unwrap_or(0)
+        dropped_on_link(self.rings.iter().map(|ring| ring.reader.dropped()))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -217,6 +217,13 @@ impl DropReason {
     }
 }
 
+/// How many records were dropped on a link, from what each of its rings counts. A ring counts on from the
+/// one that it [took over](Writer::take_over_drops) from, so the highest count holds all.
+#[must_use]
+pub fn dropped_on_link(counts: impl IntoIterator<Item = u64>) -> u64 {
+    counts.into_iter().max().unwrap_or(0)
+}
+
 #[cfg(not(loom))]
 fn is_capacity(bytes: usize) -> bool {
     (CAPACITY_MIN..=CAPACITY_MAX).contains(&bytes) && bytes.is_power_of_two()
