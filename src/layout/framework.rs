@@ -30,9 +30,7 @@ pub(super) fn read(
     };
     let mut spec = FrameworkSpec::of(Topics::of(scheme));
     spec.manager_is_logger = raw.manager_is_logger;
-    for word in words_of_topics(raw, &mut spec.topics) {
-        word.take(ctx);
-    }
+    take_topics(raw, &mut spec.topics, ctx);
     for (name, raw) in &raw.pools {
         if let Some(pool) = pool(name, raw, &spec, ctx) {
             spec.pools.insert(name.clone(), pool);
@@ -74,60 +72,34 @@ impl TopicWord<'_> {
     }
 }
 
-fn words_of_topics<'a>(raw: &'a RawLayout, topics: &'a mut Topics) -> [TopicWord<'a>; 8] {
-    let below = &raw.topics;
-    let word = |key, below, seeds, topic| TopicWord {
-        key,
-        below,
-        seeds,
-        topic,
+/// The topics by their keys below `topics`, and after `or` the seeds' names for them.
+macro_rules! words_of_topics {
+    ($raw:ident, $topics:expr, { $($key:ident $(or $seeds:ident)?,)* }) => {
+        [$(TopicWord {
+            key: stringify!($key),
+            below: &$raw.topics.$key,
+            seeds: words_of_topics!(@seeds $raw $($seeds)?),
+            topic: &mut $topics.$key,
+        },)*]
     };
-    let seeds = |name, word| Some((name, word));
-    [
-        word(
-            "logger",
-            &below.logger,
-            seeds("logger_topic", &raw.logger_topic),
-            &mut topics.logger,
-        ),
-        word(
-            "manager",
-            &below.manager,
-            seeds("manager_topic", &raw.manager_topic),
-            &mut topics.manager,
-        ),
-        word(
-            "proxy",
-            &below.proxy,
-            seeds("proxy_topic", &raw.proxy_topic),
-            &mut topics.proxy,
-        ),
-        word(
-            "worker",
-            &below.worker,
-            seeds("worker_topic", &raw.worker_topic),
-            &mut topics.worker,
-        ),
-        word(
-            "node_prefix",
-            &below.node_prefix,
-            seeds("node_topic_prefix", &raw.node_topic_prefix),
-            &mut topics.node_prefix,
-        ),
-        word(
-            "nodeid_prefix",
-            &below.nodeid_prefix,
-            seeds("nodeid_topic_prefix", &raw.nodeid_topic_prefix),
-            &mut topics.nodeid_prefix,
-        ),
-        word(
-            "log_prefix",
-            &below.log_prefix,
-            None,
-            &mut topics.log_prefix,
-        ),
-        word("started", &below.started, None, &mut topics.started),
-    ]
+    (@seeds $raw:ident) => { None };
+    (@seeds $raw:ident $seeds:ident) => { Some((stringify!($seeds), &$raw.$seeds)) };
+}
+
+fn take_topics(raw: &RawLayout, topics: &mut Topics, ctx: &mut Context<'_>) {
+    let words = words_of_topics!(raw, topics, {
+        logger or logger_topic,
+        manager or manager_topic,
+        proxy or proxy_topic,
+        worker or worker_topic,
+        node_prefix or node_topic_prefix,
+        nodeid_prefix or nodeid_topic_prefix,
+        log_prefix,
+        started,
+    });
+    for word in words {
+        word.take(ctx);
+    }
 }
 
 fn refuse_empty(topic: &str, path: &[&str], ctx: &mut Context<'_>) {
