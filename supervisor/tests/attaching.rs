@@ -425,7 +425,7 @@ fn members_of_the_socket_group_may_attach_and_nobody_else() {
     let attach = "import socket, sys
 seat = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 seat.connect(sys.argv[1])
-seat.send(bytes([2, 1]))
+seat.send(bytes([2, int(sys.argv[2])]))
 print(seat.recv(65536)[0])";
     let run_as = |group: &str| {
         let ids = ["--reuid", "4242", "--clear-groups", "--regid", group];
@@ -434,7 +434,8 @@ print(seat.recv(65536)[0])";
         command
             .args(ids)
             .args(["/usr/bin/python3", "-c", attach])
-            .arg(socket);
+            .arg(socket)
+            .arg(VERSION.to_string());
         command.output().unwrap()
     };
     // The first answer to who looks is the board, the vocabulary's second.

@@ -277,9 +277,6 @@ impl Daemon {
 
     /// Nodes, topics and pools go to whoever has a seat, as a memory file they all share.
     pub(super) fn send_layout(&mut self) {
-        if self.layout.nodes.is_empty() {
-            return;
-        }
         let generation = self.generation;
         let sealed = SeatLayout::of(&self.layout)
             .to_json()
