@@ -241,6 +241,22 @@ fn a_second_process_of_a_name_is_refused_and_the_cluster_goes_on() {
     cluster.stop_and_expect_nobody_left();
 }
 
+/// Shows: a node that is made at run time is a node of the cluster, and one that is destroyed is none.
+#[test]
+fn a_node_that_is_made_at_run_time_is_seen_and_sees() {
+    let cluster = start();
+    let file = cluster.directory().join("more.ron");
+    let more = r#"{ "worker-9": (node_type: Worker, manager: "manager") }"#;
+    std::fs::write(&file, more).unwrap();
+    cluster.ok(&["create", "--file", file.to_str().unwrap()]);
+    let mut nodes = NODES.to_vec();
+    nodes.push("worker-9");
+    cluster.wait_views(&nodes);
+    cluster.ok(&["destroy", "worker-9"]);
+    cluster.wait_views(&NODES);
+    cluster.stop_and_expect_nobody_left();
+}
+
 /// What a node wants, as everybody can see.
 fn filter_of(cluster: &Cluster, name: &str) -> Vec<String> {
     let peers: Value = serde_json::from_str(&cluster.ok(&["peers", "--json"])).unwrap();

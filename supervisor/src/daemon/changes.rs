@@ -222,7 +222,10 @@ impl Daemon {
         self.layout.stages = more.stages;
         self.stem
             .order(&Order::Stages(self.layout.stages.clone()), None);
-        self.layout.nodes.extend(more.nodes);
+        if !more.nodes.is_empty() {
+            self.layout.nodes.extend(more.nodes);
+            self.send_layout();
+        }
         let mut names = Vec::new();
         for spec in more.children {
             let name = spec.name.clone();
@@ -303,7 +306,9 @@ impl Daemon {
         }
         self.nodes.remove(name);
         self.stem.let_go(name, &[]);
-        self.layout.nodes.remove(name.as_str());
+        if self.layout.nodes.remove(name.as_str()).is_some() {
+            self.send_layout();
+        }
         self.groups.remove(name);
         self.output
             .send(crate::output::Command::Forget(name.clone()));
