@@ -6,6 +6,7 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::fs;
 use std::time::Duration;
 
@@ -88,21 +89,28 @@ fn kinds(kinds: &[(i32, &str)]) -> BTreeMap<i32, String> {
         .collect()
 }
 
+/// A program that was just executed holds its libraries' files for a moment.
+fn expect_to_hold<T: PartialEq + Debug>(name: &str, own: &T, held: impl Fn() -> T) {
+    common::wait_or_tell(
+        &format!("{name} holds what is its own, and nothing else: {own:?}"),
+        common::PATIENCE,
+        || (held() == *own).then_some(()),
+        || format!("it holds {:?}", held()),
+    );
+}
+
 fn expect_own_descriptors(cluster: &Cluster) {
     let standard = [(0, "/dev/null"), (1, "pipe"), (2, "pipe")];
-    for name in ["plain", "notifier"] {
-        // A command is ready at its birth; a moment later it has executed its program.
-        common::wait_for(
-            "it holds its standard streams only",
-            common::PATIENCE,
-            || {
-                let held = processes::descriptors(pid(cluster, name));
-                (held == kinds(&standard)).then_some(())
-            },
-        );
-    }
     let told = [&standard[..], &[(3, "socket"), (4, "pipe")]].concat();
-    assert_eq!(processes::descriptors(pid(cluster, "told")), kinds(&told));
+    for (name, own) in [
+        ("plain", &standard[..]),
+        ("notifier", &standard),
+        ("told", &told),
+    ] {
+        expect_to_hold(name, &kinds(own), || {
+            processes::descriptors(pid(cluster, name))
+        });
+    }
     expect_own_poller(pid(cluster, "manager"));
     expect_nothing_shared(cluster);
 }
@@ -173,10 +181,8 @@ fn a_newborn_holds_its_own_descriptors_and_no_other() {
         let before = processes::descriptor_kinds(pid(&cluster, name));
         cluster.ok(&["restart", name]);
         expect_executed(&cluster);
-        // A built-in role is ready a moment before it lets go of what said so.
-        let what = format!("{name} holds {before:?}");
-        common::wait_for(&what, common::PATIENCE, || {
-            (processes::descriptor_kinds(pid(&cluster, name)) == before).then_some(())
+        expect_to_hold(name, &before, || {
+            processes::descriptor_kinds(pid(&cluster, name))
         });
     }
     cluster.stop_and_expect_nobody_left();

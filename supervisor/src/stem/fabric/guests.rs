@@ -11,7 +11,7 @@ use cluster::fabric::{Answer, Refusal, Slot, VERSION};
 use cluster::layout::seats::SeatLayout;
 use cluster::layout::spec::Role;
 use cluster::names::{Incarnation, NAME_BYTES_MAX, NodeName};
-use cluster::shm::board::{SLOTS_MAX, State};
+use cluster::shm::board::SLOTS_MAX;
 use cluster::sys::{self, packet, unix};
 
 use super::connections::{ConnectionId, Peer, Whose};
