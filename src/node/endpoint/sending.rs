@@ -181,11 +181,12 @@ impl Sending {
         }
         account.count_queued();
         let bytes = FRAME_HEADER_BYTES + length;
-        if self.waiting.is_empty() && self.may_place(bytes) {
-            if let Some(number) = self.place(account)? {
-                self.placed.push(number, stated, parts);
-                return Ok(());
-            }
+        if self.waiting.is_empty()
+            && self.may_place(bytes)
+            && let Some(number) = self.place(account)?
+        {
+            self.placed.push(number, stated, parts);
+            return Ok(());
         }
         self.waiting.push(0, stated, parts);
         Ok(())
