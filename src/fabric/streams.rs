@@ -1,37 +1,46 @@
 //! The stem's book of streams: ends of sockets that wait for whoever they are for.
 //!
-//! Owns: those ends. A stream needs no escrow: what lies in a socket dies with either end, and whoever
+//! Pure: who keeps it says what an end is, and owns those that are in it. A stream needs no escrow: what lies in a socket dies with either end, and whoever
 //! sits down anew gets another one. What its writer has queued, or its reader has not released, goes
 //! into that again.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::{RingKey, Slot};
-use crate::sys::unix;
 
 /// Bytes of a stream's account, whatever the layout says of rings: a place for each of 4096 records
 /// that may be under way in a socket at a time.
 pub const ACCOUNT_BYTES: u32 = 32 * 1024;
 
 /// The ends that were not handed over yet.
-#[derive(Debug, Default)]
-pub struct Streams {
-    ends: BTreeMap<(RingKey, Slot), OwnedFd>,
+#[derive(Debug)]
+pub struct Streams<End> {
+    ends: BTreeMap<(RingKey, Slot), End>,
 }
 
-impl Streams {
-    /// Sees that there is an end of this link for `whom`: the one that waits for it, or one of a new
-    /// pair. True: it is a new pair, and the other side is to be told of its end.
+impl<End> Default for Streams<End> {
+    fn default() -> Self {
+        let ends = BTreeMap::new();
+        Self { ends }
+    }
+}
+
+impl<End> Streams<End> {
+    /// Sees that there is an end of this link for `whom`: the one that waits for it, or one of a pair that
+    /// `make` makes. True: it is a new pair, and the other side is to be told of its end.
     ///
     /// # Errors
-    /// The system's answer.
-    pub fn ensure(&mut self, key: RingKey, whom: Slot) -> io::Result<bool> {
+    /// Those of `make`.
+    pub fn ensure<E>(
+        &mut self,
+        key: RingKey,
+        whom: Slot,
+        make: impl FnOnce() -> Result<(End, End), E>,
+    ) -> Result<bool, E> {
         if self.ends.contains_key(&(key, whom)) {
             return Ok(false);
         }
-        let (one, other) = unix::stream_pair()?;
+        let (one, other) = make()?;
         let peer = if key.from == whom { key.to } else { key.from };
         self.ends.insert((key, whom), one);
         self.ends.insert((key, peer), other);
@@ -40,8 +49,8 @@ impl Streams {
 
     /// The end that waits for `whom`.
     #[must_use]
-    pub fn get(&self, key: RingKey, whom: Slot) -> Option<BorrowedFd<'_>> {
-        self.ends.get(&(key, whom)).map(AsFd::as_fd)
+    pub fn get(&self, key: RingKey, whom: Slot) -> Option<&End> {
+        self.ends.get(&(key, whom))
     }
 
     /// It was handed over, or nobody will come for it.
@@ -71,21 +80,27 @@ mod tests {
             index: 0,
         };
         let mut streams = Streams::default();
-        assert!(streams.ensure(key, to).unwrap());
-        assert!(!streams.ensure(key, from).unwrap(), "it waits already");
-        let sent = unix::write_parts(
-            streams.get(key, from).unwrap(),
-            &[io::IoSlice::new(b"words")],
+        let ensure = |streams: &mut Streams<u32>, whom, one, other| {
+            streams.ensure(key, whom, || Ok::<_, ()>((one, other)))
+        };
+        assert_eq!(ensure(&mut streams, to, 1, 2), Ok(true));
+        assert_eq!(
+            ensure(&mut streams, from, 3, 4),
+            Ok(false),
+            "it waits already"
         );
-        assert_eq!(sent.unwrap(), 5);
-        // The writer died with its end; the reader still finds what it had said, and the end.
+        assert_eq!(
+            [from, to].map(|whom| streams.get(key, whom)),
+            [Some(&2), Some(&1)]
+        );
+        // Both have theirs; then the writer dies and comes back.
         streams.forget(key, from);
-        let mut buffer = [0; 8];
-        let end = streams.get(key, to).unwrap();
-        assert_eq!(unix::read_some(end, &mut buffer).unwrap(), 5);
-        assert_eq!(unix::read_some(end, &mut buffer).unwrap(), 0);
-        assert!(streams.ensure(key, from).unwrap());
+        streams.forget(key, to);
+        assert_eq!(ensure(&mut streams, from, 5, 6), Ok(true));
+        assert_eq!(streams.get(key, to), Some(&6));
+        assert_eq!(streams.ensure(key, to, || Err("refused")), Ok(false));
         streams.let_go(key);
-        assert!(streams.get(key, from).is_none() && streams.get(key, to).is_none());
+        assert_eq!([from, to].map(|whom| streams.get(key, whom)), [None, None]);
+        assert_eq!(streams.ensure(key, to, || Err("refused")), Err("refused"));
     }
 }

@@ -17,12 +17,16 @@ use cluster::node::endpoint::Endpoint;
 use cluster::shm::Board;
 use cluster::shm::bell::{self, Ringer};
 use cluster::shm::board::State;
-use cluster::shm::ring::{self, Accounting, DropReason, Observer};
-use cluster::sys::packet;
+use cluster::shm::ring::{self, Accounting, Observer};
+use cluster::sys::{packet, unix};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+#[path = "stem/books.rs"]
+mod books;
 #[path = "stem/guests.rs"]
 mod guests;
+
+pub(crate) use books::Accounts;
 
 const SLOTS: u32 = 16;
 
@@ -40,7 +44,7 @@ struct Inner {
     layout: Option<OwnedFd>,
     nodes: BTreeMap<Slot, Node>,
     rings: BTreeMap<RingKey, OwnedFd>,
-    streams: Streams,
+    streams: Streams<OwnedFd>,
     /// Rings are not made while this is set.
     withholds: bool,
     /// Rings that their readers have drained.
@@ -56,33 +60,6 @@ struct Node {
     bell: bell::Files,
     ringer: Ringer,
     socket: Option<OwnedFd>,
-}
-
-/// What became of all records from one node to another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Accounts {
-    pub(crate) accepted: u64,
-    pub(crate) delivered: u64,
-    pub(crate) dead_letters: u64,
-    pub(crate) in_flight: u64,
-    pub(crate) full: u64,
-    pub(crate) timeout: u64,
-    pub(crate) too_large: u64,
-    pub(crate) disconnected: u64,
-    pub(crate) no_ring: u64,
-    /// Of those that streams had accepted.
-    pub(crate) oldest: u64,
-    pub(crate) lost: u64,
-}
-
-impl Accounts {
-    #[allow(
-        dead_code,
-        reason = "each program that includes this file uses its part"
-    )]
-    pub(crate) fn dropped(&self) -> u64 {
-        self.full + self.timeout + self.too_large + self.disconnected + self.no_ring
-    }
 }
 
 #[allow(
@@ -287,14 +264,14 @@ impl Inner {
             return; // told of when it sits down
         }
         let is_stream = self.spec.transport == Transport::Unix;
-        let is_new = is_stream && self.streams.ensure(key, to).unwrap();
+        let is_new = is_stream && self.streams.ensure(key, to, unix::stream_pair).unwrap();
         let bell = &self.nodes[&peer].bell;
         let mut files = vec![
             self.rings[&key].as_fd(),
             bell.page.as_fd(),
             bell.event.as_fd(),
         ];
-        files.extend(self.streams.get(key, to));
+        files.extend(self.streams.get(key, to).map(AsFd::as_fd));
         self.say_with(to, &Answer::Ring(key), &files);
         self.streams.forget(key, to);
         if is_new {
@@ -395,37 +372,6 @@ impl Inner {
             self.board.free(slot);
             self.nodes.remove(&slot);
         }
-    }
-
-    fn accounts(&self, from: Slot, to: Slot) -> Accounts {
-        let mut sum = Accounts {
-            no_ring: self.board.no_ring(from, to),
-            ..Accounts::default()
-        };
-        let link = self
-            .rings
-            .iter()
-            .filter(|(key, _)| (key.from, key.to) == (from, to));
-        // Drops are handed on from ring to ring, so the newest of a class has them all.
-        let mut drops = BTreeMap::new();
-        for (key, memory) in link {
-            let seen = observe(memory);
-            sum.accepted += seen.accepted;
-            sum.delivered += seen.delivered;
-            sum.dead_letters += seen.dead_letters;
-            sum.in_flight += seen.in_flight;
-            drops.insert(key.class, seen);
-        }
-        for seen in drops.values() {
-            sum.full += seen.dropped(DropReason::Full);
-            sum.timeout += seen.dropped(DropReason::Timeout);
-            sum.too_large += seen.dropped(DropReason::TooLarge);
-            sum.disconnected += seen.dropped(DropReason::Disconnected);
-            sum.no_ring += seen.dropped(DropReason::NoRing);
-            sum.oldest += seen.dropped(DropReason::Oldest);
-            sum.lost += seen.dropped(DropReason::Lost);
-        }
-        sum
     }
 }
 

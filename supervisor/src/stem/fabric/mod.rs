@@ -97,7 +97,7 @@ pub(super) struct Fabric {
     rings: Rings,
     memory: BTreeMap<RingKey, OwnedFd>,
     /// Sockets on their way to their ends, if links are streams.
-    streams: Streams,
+    streams: Streams<OwnedFd>,
     /// Connections that have a socket coming because its other end went to somebody.
     untold: BTreeSet<ConnectionId>,
     /// No more rings than this: births need descriptors too.

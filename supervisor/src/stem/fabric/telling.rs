@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cluster::fabric::rings::Tenant;
 use cluster::fabric::{Answer, RingKey, Slot, Transport};
-use cluster::sys::{descriptors, packet};
+use cluster::sys::{descriptors, packet, unix};
 
 use super::connections::{ConnectionId, Whose, Word};
 use super::{Edge, Fabric};
@@ -95,7 +95,7 @@ impl Fabric {
             return Ok(());
         };
         let is_stream = self.spec.transport == Transport::Unix && self.memory.contains_key(key);
-        if !is_stream || !self.streams.ensure(*key, slot)? {
+        if !is_stream || !self.streams.ensure(*key, slot, unix::stream_pair)? {
             return Ok(());
         }
         let other = other_end(*key, slot);
@@ -143,7 +143,7 @@ impl Fabric {
             (Word::Ring(key), Whose::Seat(slot)) => {
                 let memory = self.memory.get(key)?.as_fd();
                 let [page, event] = self.bell_of(other_end(*key, slot))?;
-                let socket = self.streams.get(*key, slot);
+                let socket = self.streams.get(*key, slot).map(AsFd::as_fd);
                 let lent = [memory, page, event].into_iter().chain(socket);
                 Parcel::lending(Answer::Ring(*key), lent.collect())
             }
