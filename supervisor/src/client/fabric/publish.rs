@@ -58,9 +58,9 @@ pub(super) fn publish(
         .endpoint
         .flush_until(clock::monotonic() + FAREWELL)?;
     let reply = &mut publisher.reply;
-    let code = match code(reply) {
-        Code::Done if !is_written => Code::Partial,
-        code => code,
+    let code = match (code(reply), is_written) {
+        (Code::Done, false) => Code::Partial,
+        (code, _) => code,
     };
     reply.ok = code == Code::Done;
     show(reply, &args.topic, console)?;
