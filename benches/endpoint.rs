@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, Command, ExitCode};
 use std::time::Duration;
 
-use cluster::fabric::{CLUSTER_SEAT, FabricSpec, Policy, Wait};
+use cluster::fabric::{CLUSTER_SEAT, FabricSpec, LinkPolicy, Policy, Wait};
 use cluster::layout::spec::Role;
 use cluster::node::endpoint::{Delivery, Endpoint};
 use cluster::sys::{clock, limits, process};
@@ -42,7 +42,10 @@ fn main() -> ExitCode {
     }
     let stem = HandStem::new(FabricSpec {
         wait: Wait::Busy,
-        policies: vec![("flood".to_owned(), Policy::Block(Duration::from_secs(10)))],
+        policies: vec![LinkPolicy::of_topic(
+            "flood",
+            Policy::Block(Duration::from_secs(10)),
+        )],
         ..FabricSpec::default()
     });
     let (worker, logger) = (

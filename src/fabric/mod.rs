@@ -4,6 +4,7 @@
 //! descriptors travel beside the packet that announces them, in the order its documentation gives. No
 //! record ever takes this way: it only brings the two ends of a ring together.
 
+mod policies;
 pub mod quota;
 pub mod rings;
 pub mod streams;
@@ -11,6 +12,8 @@ pub mod streams;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use policies::{End, LinkPolicy};
 
 use crate::layout::spec::Role;
 use crate::names::{Incarnation, NodeName};
@@ -121,13 +124,14 @@ pub struct FabricSpec {
     pub block: Duration,
     /// How endpoints wait for records.
     pub wait: Wait,
+    /// How some of them do instead. The first that fits holds.
+    pub waits: Vec<(End, Wait)>,
     /// What carries the records.
     pub transport: Transport,
     /// Topics with one of these prefixes go by the control ring.
     pub control_topics: Vec<String>,
-    /// What becomes of records that find a ring full, by the longest prefix of their topic. A
-    /// topic without one: [`Policy::Block`] toward loggers, else [`Policy::DropNewest`].
-    pub policies: Vec<(String, Policy)>,
+    /// What becomes of records that find a ring full. See [`FabricSpec::policy`].
+    pub policies: Vec<LinkPolicy>,
 }
 
 impl Default for FabricSpec {
@@ -139,6 +143,7 @@ impl Default for FabricSpec {
             ring_wait: Duration::from_secs(2),
             block: Duration::from_secs(1),
             wait: Wait::Block,
+            waits: Vec::new(),
             transport: Transport::Ring,
             control_topics: vec!["zeek/cluster/".to_owned(), "zeek.cluster.".to_owned()],
             policies: Vec::new(),

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::context::Context;
-use super::raw::{RawFabric, RawFull, RawTransport, RawWait};
+use super::raw::{RawEnd, RawFabric, RawFull, RawTransport, RawWait};
 use super::values::{Period, Size};
-use crate::fabric::{FabricSpec, Policy, Transport, Wait};
+use crate::fabric::{End, FabricSpec, LinkPolicy, Policy, Transport, Wait};
+use crate::names::NodeName;
 
 /// Smaller rings cost as much: a page is the least there is.
 const RING_BYTES_MIN: u64 = 4 << 10;
@@ -19,6 +20,9 @@ const RECORD_BYTES_MAX: u64 = 512 << 20;
 
 /// All topics that are named, in bytes: what the fabric is travels in one packet.
 const TOPIC_BYTES_MAX: usize = 16 << 10;
+
+/// Entries of `waits`, or of `policies`.
+const ENTRIES_MAX: usize = 256;
 
 /// What spins longer than this is meant to be `Busy`.
 const SPIN_MAX: Duration = Duration::from_secs(1);
@@ -33,22 +37,55 @@ pub(super) fn read(raw: &RawFabric, ctx: &mut Context<'_>) -> FabricSpec {
         record_bytes_max: record(raw.record_bytes_max, default.record_bytes_max, ctx),
         ring_wait: raw.ring_wait.map_or(default.ring_wait, |p| p.0),
         block: raw.block.map_or(default.block, |p| p.0),
-        wait: raw.wait.map_or(default.wait, |wait| match wait {
-            RawWait::Block => Wait::Block,
-            RawWait::Spin(Period(time)) => Wait::Spin(time),
-            RawWait::Busy => Wait::Busy,
-        }),
+        wait: raw.wait.map_or(default.wait, wait),
+        waits: raw
+            .waits
+            .iter()
+            .filter_map(|entry| Some((end(&entry.node, "waits", ctx)?, wait(entry.wait))))
+            .collect(),
         transport: match raw.transport {
             None | Some(RawTransport::Ring) => Transport::Ring,
             Some(RawTransport::Unix) => Transport::Unix,
         },
         control_topics: raw.control_topics.clone().unwrap_or(default.control_topics),
         policies: policies
-            .map(|entry| (entry.topic.clone(), policy(entry.policy)))
+            .map(|entry| LinkPolicy {
+                topic: entry.topic.clone(),
+                from: entry
+                    .from
+                    .as_ref()
+                    .and_then(|raw| end(raw, "policies", ctx)),
+                to: entry.to.as_ref().and_then(|raw| end(raw, "policies", ctx)),
+                policy: policy(entry.policy),
+            })
             .collect(),
     };
     check(&spec, ctx);
     spec
+}
+
+fn wait(raw: RawWait) -> Wait {
+    match raw {
+        RawWait::Block => Wait::Block,
+        RawWait::Spin(Period(time)) => Wait::Spin(time),
+        RawWait::Busy => Wait::Busy,
+    }
+}
+
+/// A node that the layout does not name may attach under that name. `None` comes with an error.
+fn end(raw: &RawEnd, key: &str, ctx: &mut Context<'_>) -> Option<End> {
+    match raw {
+        RawEnd::Type(role) => Some(End::Type((*role).into())),
+        RawEnd::Node(name) => match NodeName::parse(name) {
+            Ok(name) => Some(End::Node(name)),
+            Err(error) => {
+                let message = format!("no node has such a name: {error}");
+                let hint = "write Node(\"worker-1\"), or Type(Worker) for all of a type";
+                ctx.report.error(&["fabric", key], message, hint);
+                None
+            }
+        },
+    }
 }
 
 fn policy(raw: RawFull) -> Policy {
@@ -94,12 +131,23 @@ fn record(size: Option<Size>, default: u32, ctx: &mut Context<'_>) -> u32 {
 }
 
 fn check(spec: &FabricSpec, ctx: &mut Context<'_>) {
-    if matches!(spec.wait, Wait::Spin(time) if time > SPIN_MAX) {
-        let hint = "write \"1s\" or less, as in Spin(\"50us\"), or use Busy";
-        let message = "so long a spin hardly ever ends in sleep";
-        ctx.report.error(&["fabric", "wait"], message, hint);
+    let waits = spec.waits.iter().map(|(_, wait)| ("waits", *wait));
+    for (key, wait) in std::iter::once(("wait", spec.wait)).chain(waits) {
+        if matches!(wait, Wait::Spin(time) if time > SPIN_MAX) {
+            let hint = "write \"1s\" or less, as in Spin(\"50us\"), or use Busy";
+            let message = "so long a spin hardly ever ends in sleep";
+            ctx.report.error(&["fabric", key], message, hint);
+        }
     }
-    let topics = spec.policies.iter().map(|(topic, _)| topic);
+    let entries = spec.policies.len().max(spec.waits.len());
+    if entries > ENTRIES_MAX {
+        let message = format!(
+            "it says {entries} things of single links or nodes, at most {ENTRIES_MAX} are possible"
+        );
+        let hint = "every publish to a new topic looks at all of them; name types instead of nodes";
+        ctx.report.error(&["fabric"], message, hint);
+    }
+    let topics = spec.policies.iter().map(|policy| &policy.topic);
     let bytes: usize = topics.chain(&spec.control_topics).map(String::len).sum();
     if bytes > TOPIC_BYTES_MAX {
         let message =
@@ -109,31 +157,47 @@ fn check(spec: &FabricSpec, ctx: &mut Context<'_>) {
     }
     let mut policies = spec.policies.iter();
     if spec.transport == Transport::Ring
-        && let Some((topic, _)) = policies.find(|(_, policy)| *policy == Policy::DropOldest)
+        && let Some(entry) = policies.find(|entry| entry.policy == Policy::DropOldest)
     {
+        let topic = &entry.topic;
         let message =
             format!("the topic \"{topic}\" is to drop its oldest records, which no ring can");
         let hint = "the oldest records in a ring are its reader's already; \
                     write transport: Unix, or use DropNewest";
         ctx.report.error(&["fabric", "policies"], message, hint);
     }
-    let mut topics = BTreeSet::new();
-    let twice = spec
-        .policies
-        .iter()
-        .find(|(topic, _)| !topics.insert(topic));
-    if let Some((topic, _)) = twice {
-        let message = format!("the topic \"{topic}\" has two policies");
+    let mut links = BTreeSet::new();
+    let mut policies = spec.policies.iter();
+    let twice = policies.find(|entry| !links.insert((&entry.topic, &entry.from, &entry.to)));
+    if let Some(entry) = twice {
+        let message = format!("{} has two policies", subject(entry));
         let hint = "keep one of them";
         ctx.report.error(&["fabric", "policies"], message, hint);
     }
+}
+
+/// What an entry speaks of.
+fn subject(entry: &LinkPolicy) -> String {
+    let topic = match entry.topic.as_str() {
+        "" => "every topic".to_owned(),
+        topic => format!("the topic {topic:?}"),
+    };
+    let end = |word, end: &Option<End>| {
+        let end = end.as_ref();
+        end.map_or_else(String::new, |end| format!(" {word} {end}"))
+    };
+    format!(
+        "{topic}{}{}",
+        end("from", &entry.from),
+        end("to", &entry.to)
+    )
 }
 
 /// The words of `check`: what holds, under the layout's names.
 pub(super) fn words(spec: &FabricSpec) -> Vec<(&'static str, String)> {
     let time = |time: Duration| humantime::format_duration(time).to_string();
     let bytes = |bytes: u32| format!("{bytes} bytes");
-    let wait = match spec.wait {
+    let wait = |wait| match wait {
         Wait::Block => "block".to_owned(),
         Wait::Spin(period) => format!("spin {}", time(period)),
         Wait::Busy => "busy".to_owned(),
@@ -154,15 +218,17 @@ pub(super) fn words(spec: &FabricSpec) -> Vec<(&'static str, String)> {
         ("fabric.record_bytes_max", bytes(spec.record_bytes_max)),
         ("fabric.ring_wait", time(spec.ring_wait)),
         ("fabric.block", time(spec.block)),
-        ("fabric.wait", wait),
+        ("fabric.wait", wait(spec.wait)),
         ("fabric.transport", transport),
         ("fabric.control_topics", spec.control_topics.join(" ")),
     ];
     let policies = spec.policies.iter();
-    words.extend(policies.map(|(topic, policy)| {
-        let policy = full(policy);
-        ("fabric.policies", format!("{topic:?}: {policy}"))
+    words.extend(policies.map(|entry| {
+        let policy = full(&entry.policy);
+        ("fabric.policies", format!("{}: {policy}", subject(entry)))
     }));
+    let waits = spec.waits.iter();
+    words.extend(waits.map(|(end, own)| ("fabric.waits", format!("{end}: {}", wait(*own)))));
     words
 }
 
@@ -170,6 +236,7 @@ pub(super) fn words(spec: &FabricSpec) -> Vec<(&'static str, String)> {
 mod tests {
     use super::super::sample::{layout, refused, same};
     use super::*;
+    use crate::layout::spec::Role;
 
     fn with(fabric: &str) -> String {
         format!("(fabric: ({fabric}),\nnodes: {{\"m\": (node_type: Manager)}})")
@@ -181,9 +248,10 @@ mod tests {
         assert_eq!(spec(""), FabricSpec::default());
         let said = spec(
             r#"control: "64KiB", bulk: "1MiB", record_bytes_max: "2MiB", ring_wait: "5s",
-            block: "100ms", wait: Spin("50us"), transport: Unix, control_topics: ["a/"],
+            block: "100ms", wait: Spin("50us"), transport: Unix,
+            waits: [(node: Type(Worker), wait: Busy), (node: Node("m"), wait: Block)], control_topics: ["a/"],
             policies: [(topic: "b/", policy: Disconnect), (topic: "c", policy: Block("1s")),
-                (topic: "d", policy: DropOldest)]"#,
+                (topic: "d", from: Node("w-1"), to: Type(Logger), policy: DropOldest)]"#,
         );
         let expected = FabricSpec {
             control_bytes: 64 << 10,
@@ -192,12 +260,20 @@ mod tests {
             ring_wait: Duration::from_secs(5),
             block: Duration::from_millis(100),
             wait: Wait::Spin(Duration::from_micros(50)),
+            waits: vec![
+                (End::Type(Role::Worker), Wait::Busy),
+                (End::Node(NodeName::parse("m").unwrap()), Wait::Block),
+            ],
             transport: Transport::Unix,
             control_topics: vec!["a/".to_owned()],
             policies: vec![
-                ("b/".to_owned(), Policy::Disconnect),
-                ("c".to_owned(), Policy::Block(Duration::from_secs(1))),
-                ("d".to_owned(), Policy::DropOldest),
+                LinkPolicy::of_topic("b/", Policy::Disconnect),
+                LinkPolicy::of_topic("c", Policy::Block(Duration::from_secs(1))),
+                LinkPolicy {
+                    from: Some(End::Node(NodeName::parse("w-1").unwrap())),
+                    to: Some(End::Type(Role::Logger)),
+                    ..LinkPolicy::of_topic("d", Policy::DropOldest)
+                },
             ],
         };
         assert_eq!(said, expected);
@@ -206,7 +282,10 @@ mod tests {
         let words = words(&said);
         assert!(words.contains(&("fabric.wait", "spin 50us".to_owned())));
         assert!(words.contains(&("fabric.transport", "unix".to_owned())));
-        assert!(words.contains(&("fabric.policies", "\"c\": block 1s".to_owned())));
+        assert!(words.contains(&("fabric.waits", "every worker: busy".to_owned())));
+        let oldest = "the topic \"d\" from w-1 to every logger: drop oldest";
+        assert!(words.contains(&("fabric.policies", oldest.to_owned())));
+        assert!(words.contains(&("fabric.policies", "the topic \"c\": block 1s".to_owned())));
     }
 
     #[test]
@@ -241,6 +320,10 @@ mod tests {
             r#"1:11|-|fabric.wait|so long a spin hardly ever ends in sleep|write "1s" or less, as in Spin("50us"), or use Busy"#,
         );
         same(
+            refused(&with("waits: [(node: Type(Proxy), wait: Spin(\"2s\"))]")),
+            r#"1:11|-|fabric.waits|so long a spin hardly ever ends in sleep|write "1s" or less, as in Spin("50us"), or use Busy"#,
+        );
+        same(
             refused(&with(
                 "policies: [(topic: \"a\", policy: Disconnect), (topic: \"a\", policy: DropNewest)]",
             )),
@@ -249,6 +332,10 @@ mod tests {
         same(
             refused(&with("policies: [(topic: \"a\", policy: DropOldest)]")),
             r#"1:11|-|fabric.policies|the topic "a" is to drop its oldest records, which no ring can|the oldest records in a ring are its reader's already; write transport: Unix, or use DropNewest"#,
+        );
+        same(
+            refused(&with("waits: [(node: Node(\"a b\"), wait: Busy)]")),
+            r#"1:11|-|fabric.waits|no node has such a name: the name "a b" holds ' '; use letters, digits, '-', '_' and '.', beginning with a letter or digit|write Node("worker-1"), or Type(Worker) for all of a type"#,
         );
         let long = "x".repeat(TOPIC_BYTES_MAX + 1);
         same(

@@ -163,8 +163,9 @@ shape! {
         ring_wait: Option<Period>,
         block: Option<Period>,
         wait: Option<RawWait>,
+        waits: Vec<RawNodeWait>,
         control_topics: Option<Vec<String>>,
-        policies: Vec<RawTopicPolicy>,
+        policies: Vec<RawLinkPolicy>,
         transport: Option<RawTransport>,
     }
 }
@@ -322,6 +323,21 @@ pub(super) enum RawScheme {
     Dot,
 }
 
+/// An entry of `fabric.waits`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNodeWait {
+    pub(super) node: RawEnd,
+    pub(super) wait: RawWait,
+}
+
+/// A node, or all of a type.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) enum RawEnd {
+    Node(String),
+    Type(RawRole),
+}
+
 /// `fabric.transport`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) enum RawTransport {
@@ -332,8 +348,11 @@ pub(super) enum RawTransport {
 /// An entry of `fabric.policies`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawTopicPolicy {
+pub(super) struct RawLinkPolicy {
+    #[serde(default)]
     pub(super) topic: String,
+    pub(super) from: Option<RawEnd>,
+    pub(super) to: Option<RawEnd>,
     pub(super) policy: RawFull,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cluster::fabric::{FabricSpec, Policy};
+use cluster::fabric::{FabricSpec, LinkPolicy, Policy};
 use cluster::layout::spec::Role;
 use cluster::node::endpoint::{Delivery, Endpoint};
 use cluster::shm::board::State;
@@ -15,7 +15,7 @@ const PAYLOAD: [u8; 100] = [b'p'; 100];
 
 fn policy(policy: Policy) -> FabricSpec {
     FabricSpec {
-        policies: vec![("x".to_owned(), policy)],
+        policies: vec![LinkPolicy::of_topic("x", policy)],
         ..spec()
     }
 }

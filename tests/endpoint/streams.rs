@@ -1,7 +1,7 @@
 //! What is otherwise over streams: the queue is the writer's, so it dies with it; and it may drop what is
 //! oldest.
 
-use cluster::fabric::{FabricSpec, Policy, Transport};
+use cluster::fabric::{FabricSpec, LinkPolicy, Policy, Transport};
 use cluster::shm::board::State;
 
 use super::{eventually, pair, spec, take, take_now, until};
@@ -17,7 +17,7 @@ fn streams() -> FabricSpec {
 /// say how many are not.
 #[test]
 fn a_queue_that_drops_its_oldest_keeps_the_newest() {
-    let policies = vec![("x".to_owned(), Policy::DropOldest)];
+    let policies = vec![LinkPolicy::of_topic("x", Policy::DropOldest)];
     let (stem, from, to) = pair(FabricSpec {
         policies,
         ..streams()

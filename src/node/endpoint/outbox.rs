@@ -16,7 +16,7 @@ use super::stem::Stem;
 use super::subscriptions::Subscriptions;
 use crate::data::Value;
 use crate::data::message::encode_event;
-use crate::fabric::{Ask, Class, FabricSpec, Slot, Wait};
+use crate::fabric::{Ask, Class, FabricSpec, Policy, Slot, Wait};
 use crate::shm::bell::{Ringer, Sleeper};
 use crate::shm::board::{Entry, State};
 use crate::shm::ring::DropReason;
@@ -73,6 +73,7 @@ impl Outbox {
         peers: Peers,
     ) -> Self {
         let slots = peers.board().slots();
+        let wait = spec.wait_of(&identity.name, identity.role);
         Self {
             links: slots
                 .clone()
@@ -90,7 +91,7 @@ impl Outbox {
             batch: None,
             has_streams: false,
             unwritten: Vec::new(),
-            wait: spec.wait,
+            wait,
             encoded: Vec::new(),
             is_announced: false,
             is_lost: false,
@@ -119,8 +120,8 @@ impl Outbox {
             self.receive();
         }
         if !self.route.is_for(topic, &self.peers) {
-            let me = self.identity.role;
-            self.route.find(topic, me, &self.peers, &self.spec);
+            self.route
+                .find(topic, &self.identity, &self.peers, &self.spec);
         }
         let wanted = self.route.targets.len();
         let length = match u16::try_from(topic.len()) {
@@ -135,7 +136,7 @@ impl Outbox {
         let mut taken = 0;
         let mut next = 0;
         // By index, for on the slow way all of `self` is needed.
-        while let Some(Target { to, drops_newest }) = self.route.targets.get(next).copied() {
+        while let Some(Target { to, policy }) = self.route.targets.get(next).copied() {
             next += 1;
             let Some(link) = self.link(to, class) else {
                 continue;
@@ -149,11 +150,13 @@ impl Outbox {
                 }
                 // In line, so that one who never reads costs the others next to nothing.
                 Err(Refused::Full)
-                    if drops_newest && !has_streams && link.count(DropReason::Full) =>
+                    if policy == Policy::DropNewest
+                        && !has_streams
+                        && link.count(DropReason::Full) =>
                 {
                     false
                 }
-                Err(refused) => self.push_slowly(to, class, &parts, refused),
+                Err(refused) => self.push_slowly(Target { to, policy }, class, &parts, refused),
             };
             taken += usize::from(whole);
         }

@@ -6,6 +6,7 @@ use crate::shm::board::{Entry, State};
 use crate::topic::LOCAL;
 
 use super::peers::Peers;
+use super::seating::Identity;
 
 /// Whom a record reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +31,6 @@ pub(super) struct Route {
     /// Of the peers, at the look-up.
     version: Option<u64>,
     pub(super) class: Class,
-    /// What the layout says of such topics; none: what the target's role says.
-    pub(super) policy: Option<Policy>,
     pub(super) targets: Vec<Target>,
 }
 
@@ -39,8 +38,8 @@ pub(super) struct Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) to: Slot,
-    /// A record that does not find room in its ring is dropped, and nothing else happens.
-    pub(super) drops_newest: bool,
+    /// What becomes of a record that finds no room. It blocks only toward those who are waited for.
+    pub(super) policy: Policy,
 }
 
 impl Route {
@@ -49,7 +48,6 @@ impl Route {
             topic: Vec::new(),
             version: None,
             class: Class::Bulk,
-            policy: None,
             targets: Vec::new(),
         }
     }
@@ -62,27 +60,27 @@ impl Route {
 
     /// Looks the topic up.
     #[cold]
-    pub(super) fn find(&mut self, topic: &[u8], me: Role, peers: &Peers, spec: &FabricSpec) {
+    pub(super) fn find(&mut self, topic: &[u8], me: &Identity, peers: &Peers, spec: &FabricSpec) {
         topic.clone_into(&mut self.topic);
         self.version = Some(peers.version());
         self.class = class(topic, spec);
-        self.policy = policy(topic, spec);
         self.targets.clear();
         if !topic.starts_with(LOCAL) {
             peers.for_each_subscriber(topic, |to| {
-                let drops_newest = match self.policy {
-                    Some(Policy::DropNewest) => true,
-                    Some(Policy::Disconnect | Policy::DropOldest) => false,
-                    Some(Policy::Block(_)) | None => {
-                        !peers.entry(*to).is_some_and(|peer| may_wait_for(me, peer))
-                    }
-                };
-                self.targets.push(Target {
-                    to: *to,
-                    drops_newest,
-                });
+                let peer = peers.entry(*to);
+                let policy = peer.map_or(Policy::DropNewest, |peer| policy(topic, me, peer, spec));
+                self.targets.push(Target { to: *to, policy });
             });
         }
+    }
+}
+
+/// What becomes of a record toward a node that finds no room.
+fn policy(topic: &[u8], me: &Identity, peer: &Entry, spec: &FabricSpec) -> Policy {
+    let said = spec.policy(topic, (&me.name, me.role), (&peer.name, peer.role));
+    match said.unwrap_or(Policy::Block(spec.block)) {
+        Policy::Block(_) if !may_wait_for(me.role, peer) => Policy::DropNewest,
+        policy => policy,
     }
 }
 
@@ -102,29 +100,13 @@ fn class(topic: &[u8], spec: &FabricSpec) -> Class {
     }
 }
 
-fn policy(topic: &[u8], spec: &FabricSpec) -> Option<Policy> {
-    let policies = spec.policies.iter();
-    let matching = policies.filter(|(prefix, _)| topic.starts_with(prefix.as_bytes()));
-    let longest = matching.max_by_key(|(prefix, _)| prefix.len());
-    longest.map(|(_, policy)| *policy)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_prefix_says_what_becomes_of_a_record_and_the_first_match_its_class() {
-        let spec = FabricSpec {
-            policies: vec![
-                ("zeek/".to_owned(), Policy::Disconnect),
-                ("zeek/logs/".to_owned(), Policy::DropNewest),
-            ],
-            ..FabricSpec::default()
-        };
-        assert_eq!(policy(b"zeek/logs/conn", &spec), Some(Policy::DropNewest));
-        assert_eq!(policy(b"zeek/x", &spec), Some(Policy::Disconnect));
-        assert_eq!(policy(b"other", &spec), None);
+    fn the_first_prefix_that_matches_says_the_class() {
+        let spec = FabricSpec::default();
         assert_eq!(class(b"zeek/cluster/worker/w-1", &spec), Class::Control);
         assert_eq!(class(b"zeek/logs/conn", &spec), Class::Bulk);
     }

@@ -7,7 +7,7 @@ use super::Outbox;
 use crate::fabric::{Ask, Class, Policy, Refusal, Slot, Wait};
 use crate::node::endpoint::link::{Asked, Refused};
 use crate::node::endpoint::record::LENGTH_BYTES;
-use crate::node::endpoint::route::may_wait_for;
+use crate::node::endpoint::route::{Target, may_wait_for};
 use crate::node::endpoint::sleep::sleep_until;
 use crate::node::endpoint::wait::LINGER;
 use crate::shm::ring::DropReason;
@@ -35,11 +35,12 @@ impl Outbox {
     #[cold]
     pub(super) fn push_slowly(
         &mut self,
-        to: Slot,
+        target: Target,
         class: Class,
         parts: &[&[u8]],
         refused: Refused,
     ) -> bool {
+        let Target { to, policy } = target;
         let record_bytes: usize = parts.iter().map(|part| part.len()).sum();
         let published = u32::try_from(record_bytes - LENGTH_BYTES);
         if published.map_or(true, |bytes| bytes > self.spec.record_bytes_max) {
@@ -49,7 +50,7 @@ impl Outbox {
         for _ in 0..PUSHES_MAX {
             let dropped = match refused {
                 Refused::NoRing => self.obtain_ring(to, class, record_bytes),
-                Refused::Full => self.find_room(to, class, record_bytes),
+                Refused::Full => self.find_room(to, class, record_bytes, policy),
                 Refused::Cut => Some(DropReason::Disconnected),
                 Refused::Spoiled => Some(DropReason::NoRing),
             };
@@ -150,38 +151,37 @@ impl Outbox {
         slept.is_ok()
     }
 
-    /// Waits for room if the layout and the target's role say so. `Some`: why the record is dropped
+    /// Waits for room if the target is one of those that are waited for. `Some`: why the record is dropped
     /// instead.
-    fn find_room(&mut self, to: Slot, class: Class, record_bytes: usize) -> Option<DropReason> {
+    fn find_room(
+        &mut self,
+        to: Slot,
+        class: Class,
+        record_bytes: usize,
+        policy: Policy,
+    ) -> Option<DropReason> {
         if self.has_streams {
             self.receive(); // its reader may have another socket, and nothing else have changed
         }
-        let waits = self.may_wait_for(to);
-        match self.route.policy {
-            Some(Policy::Block(time)) if waits => self.wait_for_room(to, class, record_bytes, time),
-            None if waits => self.wait_for_room(to, class, record_bytes, self.spec.block),
-            Some(Policy::Disconnect) => {
+        match policy {
+            Policy::Block(time) => self.wait_for_room(to, class, record_bytes, time),
+            Policy::Disconnect => {
                 if let Some(link) = self.link(to, class) {
                     link.cut = true;
                 }
                 Some(DropReason::Disconnected)
             }
-            Some(Policy::DropOldest) => {
+            Policy::DropOldest => {
                 let link = self.link(to, class);
                 let there = link.is_some_and(|link| link.drop_oldest(record_bytes));
                 (!there).then_some(DropReason::Full)
             }
-            Some(Policy::DropNewest | Policy::Block(_)) | None => Some(DropReason::Full),
+            Policy::DropNewest => Some(DropReason::Full),
         }
     }
 
-    /// Is the target one of those that are waited for, as of the last look at the board?
-    fn may_wait_for(&self, to: Slot) -> bool {
-        let peer = self.peers.entry(to);
-        peer.is_some_and(|peer| may_wait_for(self.identity.role, peer))
-    }
-
-    /// As [`Outbox::may_wait_for`], as of now: nobody else looks at the board while this node waits.
+    /// Is the target still one of those that are waited for? Nobody else looks at the board while this
+    /// node waits.
     fn may_still_wait_for(&self, to: Slot) -> bool {
         let peer = self.peers.board().entry(to);
         peer.is_some_and(|peer| may_wait_for(self.identity.role, &peer))

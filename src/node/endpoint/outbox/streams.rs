@@ -90,7 +90,7 @@ impl Outbox {
         };
         let bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
         let mut policies = self.spec.policies.iter();
-        let drops_oldest = policies.any(|(_, policy)| *policy == Policy::DropOldest);
+        let drops_oldest = policies.any(|entry| entry.policy == Policy::DropOldest);
         Limits {
             bytes_max,
             placed_bytes_max: if drops_oldest {
