@@ -97,7 +97,7 @@ mod tests {
         let [mut old, mut new] = files.each_ref().map(writer);
         old.try_push(&[b"one"]).unwrap();
         old.count_drop(DropReason::Full);
-        new.take_over_drops(&old);
+        new.take_over(&old);
         old.move_on(NonZeroU64::MIN);
         new.try_push(&[b"two"]).unwrap();
         new.count_drop(DropReason::TooLarge);

@@ -17,7 +17,7 @@ use super::endpoint::socket::{Received, SeatSocket};
 use crate::fabric::{Answer, Ask, Class, RingKey, Slot, VERSION};
 use crate::names::{Incarnation, NodeName};
 use crate::shm::board::{BoardView, Entry};
-use crate::shm::ring::{Accounting, Corrupt, DropReason, Observer, dropped_on_link};
+use crate::shm::ring::{Accounting, Corrupt, DropReason, Observer};
 use crate::sys::{clock, unix};
 use crate::topic::{Filter, FilterError};
 
@@ -53,8 +53,7 @@ pub struct Link {
     pub to: Slot,
     /// Which records.
     pub class: Class,
-    /// How often a larger ring took over. Accepted and delivered records are those of the rings that
-    /// still stand; dropped ones are all.
+    /// How often a larger ring took over.
     pub successions: u32,
     /// Bytes for records in the newest ring.
     pub capacity: u64,
@@ -124,44 +123,54 @@ impl Account {
             *mine = mine.saturating_add(others);
         }
     }
+}
 
-    /// Adds a ring of the same link.
-    fn add_ring(&mut self, ring: &Accounting) {
-        let before = self.dropped;
-        self.add(&Self {
-            accepted: ring.accepted,
-            delivered: ring.delivered,
-            dead_letters: ring.dead_letters,
-            in_flight: ring.in_flight,
-            in_flight_bytes: ring.in_flight_bytes,
-            dropped: [0; DropReason::ALL.len()],
-        });
-        for ((mine, before), reason) in self.dropped.iter_mut().zip(before).zip(DropReason::ALL) {
-            *mine = dropped_on_link([before, ring.dropped(reason)]);
+impl From<Accounting> for Account {
+    fn from(link: Accounting) -> Self {
+        Self {
+            accepted: link.accepted,
+            delivered: link.delivered,
+            dead_letters: link.dead_letters,
+            in_flight: link.in_flight,
+            in_flight_bytes: link.in_flight_bytes,
+            dropped: DropReason::ALL.map(|reason| link.dropped(reason)),
         }
     }
 }
 
-impl Link {
+/// A link while its rings come, in the order in which they took over from one another.
+#[derive(Debug)]
+struct Rings {
+    newest: RingKey,
+    capacity: u64,
+    sum: Result<Accounting, Corrupt>,
+}
+
+impl Rings {
     fn new(key: RingKey) -> Self {
         Self {
-            from: key.from,
-            to: key.to,
-            class: key.class,
-            successions: key.index,
+            newest: key,
             capacity: 0,
-            account: Ok(Account::default()),
+            sum: Ok(Accounting::default()),
         }
     }
 
-    /// One of its rings; they come in the order in which they took over from one another.
-    fn add_ring(&mut self, key: RingKey, ring: &Observer) {
-        self.successions = key.index;
-        self.capacity = ring.capacity();
-        match (&mut self.account, ring.accounting()) {
-            (Ok(account), Ok(accounting)) => account.add_ring(&accounting),
-            (Ok(_), Err(corrupt)) => self.account = Err(corrupt),
-            (Err(_), _) => {}
+    fn add(&mut self, key: RingKey, ring: &Observer) {
+        (self.newest, self.capacity) = (key, ring.capacity());
+        self.sum = match (self.sum, ring.accounting()) {
+            (Ok(sum), Ok(next)) => Ok(sum.and_of_next(&next)),
+            (Ok(_), Err(corrupt)) | (Err(corrupt), _) => Err(corrupt),
+        };
+    }
+
+    fn link(self) -> Link {
+        Link {
+            from: self.newest.from,
+            to: self.newest.to,
+            class: self.newest.class,
+            successions: self.newest.index,
+            capacity: self.capacity,
+            account: self.sum.map(Account::from),
         }
     }
 }
@@ -192,12 +201,12 @@ impl Snapshot {
                 // One after the other, so that it does not take a descriptor for each of them.
                 Answer::Ring(key) => {
                     let link = (key.from, key.to, key.class);
-                    let link = links.entry(link).or_insert_with(|| Link::new(key));
+                    let link = links.entry(link).or_insert_with(|| Rings::new(key));
                     match Observer::map(only(descriptors)?) {
-                        Ok(ring) => link.add_ring(key, &ring),
+                        Ok(ring) => link.add(key, &ring),
                         // One spoiled ring is no reason to show none.
                         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                            link.account = Err(Corrupt::NO_RING);
+                            link.sum = Err(Corrupt::NO_RING);
                         }
                         Err(error) => return Err(error.into()),
                     }
@@ -215,7 +224,7 @@ impl Snapshot {
         Ok(Self {
             without_ring: without_ring(&board, &peers),
             peers,
-            links: links.into_values().collect(),
+            links: links.into_values().map(Rings::link).collect(),
         })
     }
 
@@ -331,7 +340,7 @@ mod tests {
                 old.count_drop(DropReason::Full);
             }
         }
-        new.take_over_drops(&old);
+        new.take_over(&old);
         old.move_on(NonZeroU64::MIN);
         new.try_push(&[b"x"]).unwrap();
         new.count_drop(DropReason::TooLarge);
@@ -341,10 +350,14 @@ mod tests {
         reader.release(drained);
         assert_eq!(reader.dropped(), 2);
 
-        let mut link = Link::new(KEY);
-        for (index, file) in (0..).zip(copies()) {
-            link.add_ring(RingKey { index, ..KEY }, &Observer::map(file).unwrap());
-        }
+        let look = |skipped| {
+            let mut rings = Rings::new(KEY);
+            for (index, file) in (0..).zip(copies()).skip(skipped) {
+                rings.add(RingKey { index, ..KEY }, &Observer::map(file).unwrap());
+            }
+            rings.link()
+        };
+        let link = look(0);
         let account = link.account.unwrap();
         assert_eq!((link.successions, link.capacity), (1, 256));
         assert_eq!((account.accepted, account.delivered), (3, 1));
@@ -352,6 +365,18 @@ mod tests {
         assert_eq!(account.dropped, [2, 0, 1, 0, 0, 0, 0]);
         assert_eq!(account.published(), 6);
         assert!(account.adds_up());
+
+        // Nothing changes when the reader is through with the first, and when that goes.
+        let drained = reader.drain(&mut Vec::new()).unwrap().unwrap();
+        reader.release(drained);
+        let [_, second] = copies();
+        Reader::map(second).unwrap().take_over(&reader);
+        for skipped in [0, 1] {
+            let account = look(skipped).account.unwrap();
+            assert_eq!((account.accepted, account.delivered), (3, 2));
+            assert_eq!((account.in_flight, account.published()), (1, 6));
+            assert!(account.adds_up());
+        }
     }
 
     /// What a ring says in which the word before the first record was overwritten.
@@ -376,7 +401,7 @@ mod tests {
         let link = |from, account| Link {
             from: Slot(from),
             account,
-            ..Link::new(KEY)
+            ..Rings::new(KEY).link()
         };
         let mut snapshot = Snapshot {
             links: vec![link(1, Ok(account)), link(3, Ok(account))],

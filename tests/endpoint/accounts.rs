@@ -68,18 +68,24 @@ fn a_turn_gives_room_back_before_it_is_over() {
 }
 
 #[test]
-fn drops_are_still_known_after_a_larger_ring_took_over() {
+fn all_is_still_known_after_a_larger_ring_took_over() {
     let (stem, from, to) = pair(spec());
     let mut worker = stem.endpoint(from, &[]);
     let mut manager = stem.endpoint(to, &["x"]);
     let dropped = (0..100).filter(|_| !worker.publish("x", &PAYLOAD)).count();
     assert!(worker.publish("x", &[b'l'; 10_000]));
-    take(&mut manager, 101 - dropped);
+    let accepted = 101 - dropped;
+    let expected = |in_flight| Accounts {
+        accepted: accepted as u64,
+        delivered: accepted as u64 - in_flight,
+        in_flight,
+        full: dropped as u64,
+        ..Accounts::default()
+    };
+    assert_eq!(stem.accounts(from, to), expected(accepted as u64));
+    take(&mut manager, accepted);
     super::eventually("the old ring goes", || stem.rings().len() == 1);
-    assert_eq!(
-        stem.accounts(from, to).full,
-        u64::try_from(dropped).unwrap()
-    );
+    assert_eq!(stem.accounts(from, to), expected(0));
 }
 
 fn a_link_that_is_cut_stays_cut_until_its_reader_declares_anew() {

@@ -202,7 +202,7 @@ impl Link {
             && old.writer.moved_on().is_none()
             && let Some(next) = NonZeroU64::new(index.into())
         {
-            writer.take_over_drops(&old.writer);
+            writer.take_over(&old.writer);
             old.writer.move_on(next);
         }
         let stream = ring.socket.map(|socket| {

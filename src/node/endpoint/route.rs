@@ -78,10 +78,11 @@ impl Route {
 /// What becomes of a record toward a node that finds no room.
 fn policy(topic: &[u8], me: &Identity, peer: &Entry, spec: &FabricSpec) -> Policy {
     let said = spec.policy(topic, (&me.name, me.role), (&peer.name, peer.role));
-    match said.unwrap_or(Policy::Block(spec.block)) {
-        Policy::Block(_) if !may_wait_for(me.role, peer) => Policy::DropNewest,
-        policy => policy,
+    let said = said.unwrap_or(Policy::Block(spec.block));
+    if matches!(said, Policy::Block(_)) && !may_wait_for(me.role, peer) {
+        return Policy::DropNewest;
     }
+    said
 }
 
 /// Only loggers are waited for, and they wait for nobody: so no circle can form.

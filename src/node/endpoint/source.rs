@@ -227,6 +227,9 @@ impl Source {
         }
         self.missed = self.missed.max(self.dropped());
         let ring = self.rings.pop_front()?;
+        if let Some(next) = self.rings.front_mut() {
+            next.reader.take_over(&ring.reader);
+        }
         Some(RingKey {
             from: self.from,
             to: Slot(u32::MAX),

@@ -218,7 +218,7 @@ impl DropReason {
 }
 
 /// How many records were dropped on a link, from what each of its rings counts. A ring counts on from the
-/// one that it [took over](Writer::take_over_drops) from, so the highest count holds all.
+/// one that it [took over](Writer::take_over) from, so the highest count holds all.
 #[must_use]
 pub fn dropped_on_link(counts: impl IntoIterator<Item = u64>) -> u64 {
     counts.into_iter().max().unwrap_or(0)

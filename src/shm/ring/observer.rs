@@ -4,8 +4,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::memory::Memory;
-use super::words::{DROP_REASONS, Seen};
-use super::{Corrupt, DropReason, End, check_positions, length_of, occupied, waiting};
+use super::words::{DROP_REASONS, Seen, Words};
+use super::{
+    Corrupt, DropReason, End, check_positions, dropped_on_link, length_of, occupied, waiting,
+};
 use crate::shm::sync::{Ordering, Site};
 
 /// A ring seen from outside: mapped so that it cannot be written. It works while both ends hang.
@@ -33,9 +35,43 @@ pub struct Accounting {
     /// Bytes between head and tail. A stream's account has records without bytes.
     pub in_flight_bytes: u64,
     dropped: [u64; DROP_REASONS],
+    before: Before,
+}
+
+/// What became of the records of the rings that one took over from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Before {
+    accepted: u64,
+    delivered: u64,
+    dead_letters: u64,
 }
 
 impl Accounting {
+    /// What became of the records of a link so far, and of those of its next ring. Begin with none.
+    ///
+    /// A ring that is gone is counted by its successor; one that still stands is counted by itself, and
+    /// perhaps by its successor, too, which then says the same.
+    #[must_use]
+    pub fn and_of_next(self, next: &Self) -> Self {
+        let sum = |so_far: u64, before: u64, own| so_far.max(before).saturating_add(own);
+        let Before {
+            accepted,
+            delivered,
+            dead_letters,
+        } = next.before;
+        let dropped = self.dropped.iter().zip(next.dropped);
+        let mut dropped = dropped.map(|(so_far, all)| dropped_on_link([*so_far, all]));
+        Self {
+            accepted: sum(self.accepted, accepted, next.accepted),
+            delivered: sum(self.delivered, delivered, next.delivered),
+            dead_letters: sum(self.dead_letters, dead_letters, next.dead_letters),
+            in_flight: self.in_flight.saturating_add(next.in_flight),
+            in_flight_bytes: self.in_flight_bytes.saturating_add(next.in_flight_bytes),
+            dropped: std::array::from_fn(|_| dropped.next().unwrap_or(0)),
+            before: Before::default(),
+        }
+    }
+
     /// Records that the writers dropped for this reason, or that are lost.
     #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
@@ -158,6 +194,7 @@ impl Observer {
                 .drops()
                 .each_ref()
                 .map(|count| count.load(Ordering::Relaxed)),
+            before: before(words),
         };
         let lost = words.hand().lost.load(Ordering::Relaxed).min(put_aside);
         accounting.add_stream(words.queued().load(Ordering::Relaxed), lost);
@@ -167,5 +204,17 @@ impl Observer {
     fn head(&self) -> Result<Seen<2>, Corrupt> {
         let head = self.memory.words().head().look(Site::HeadLoad);
         head.ok_or(Corrupt("the head has no count"))
+    }
+}
+
+fn before(words: &Words) -> Before {
+    let [released, dead_letters] = words
+        .released_before()
+        .each_ref()
+        .map(|count| count.load(Ordering::Relaxed));
+    Before {
+        accepted: words.pushed_before().load(Ordering::Relaxed),
+        delivered: released.saturating_sub(dead_letters),
+        dead_letters,
     }
 }

@@ -222,6 +222,17 @@ impl Reader {
         released
     }
 
+    /// Takes over the counts of released records from the ring that this one took over from, when that one
+    /// is drained and released, and before it goes. Done twice, it changes nothing.
+    pub fn take_over(&mut self, from: &Self) {
+        let ours = self.memory.words().released_before();
+        let theirs = from.memory.words().released_before();
+        for ((count, before), own) in ours.iter().zip(theirs).zip(from.head.counts) {
+            let sum = before.load(Ordering::Relaxed).saturating_add(own);
+            count.store(sum, Ordering::Relaxed);
+        }
+    }
+
     /// Records that the writers dropped instead of pushing them, for whatever reason, in this ring and in
     /// those that it took over from; and those that a stream has lost.
     #[must_use]

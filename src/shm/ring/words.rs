@@ -60,6 +60,17 @@ impl Words {
         &self.accepting.0.drops
     }
 
+    /// Records that the writers pushed into the rings that this one took over from.
+    pub(super) fn pushed_before(&self) -> &AtomicU64 {
+        &self.accepting.0.pushed_before
+    }
+
+    /// Records that were released from the rings that this one took over from, and how many of them were
+    /// dead letters; 0: the reader is not through with those.
+    pub(super) fn released_before(&self) -> &[AtomicU64; 2] {
+        &self.releasing.0.released_before
+    }
+
     /// Records that the writer's own queue accepted, when this is the account of a stream.
     pub(super) fn queued(&self) -> &AtomicU64 {
         &self.accepting.0.queued
@@ -78,6 +89,7 @@ struct Accepting {
     marks: [Mark<1>; 2],
     drops: [AtomicU64; DROP_REASONS],
     queued: AtomicU64,
+    pushed_before: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +97,7 @@ struct Accepting {
 struct Releasing {
     marks: [Mark<2>; 2],
     hand: Hand,
+    released_before: [AtomicU64; 2],
 }
 
 #[derive(Debug, Default)]

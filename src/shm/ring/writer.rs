@@ -175,14 +175,17 @@ impl Writer {
         Ok(self.head_seen)
     }
 
-    /// Takes over the counts of dropped records from the ring that this one takes over from, before that
-    /// one [moves on](Writer::move_on) and before anything happens in this one. Done twice, it changes
-    /// nothing.
-    pub fn take_over_drops(&mut self, from: &Self) {
-        let (ours, theirs) = (self.memory.words().drops(), from.memory.words().drops());
-        for (count, counted) in ours.iter().zip(theirs) {
+    /// Takes over the counts of accepted and dropped records from the ring that this one takes over from,
+    /// before that one [moves on](Writer::move_on) and before anything happens in this one. Done twice, it
+    /// changes nothing.
+    pub fn take_over(&mut self, from: &Self) {
+        let (ours, theirs) = (self.memory.words(), from.memory.words());
+        for (count, counted) in ours.drops().iter().zip(theirs.drops()) {
             count.store(counted.load(Ordering::Relaxed), Ordering::Relaxed);
         }
+        let before = theirs.pushed_before().load(Ordering::Relaxed);
+        let pushed = before.saturating_add(from.accepted());
+        ours.pushed_before().store(pushed, Ordering::Relaxed);
     }
 
     /// Says that this end waits for room for a record of `length` bytes, and returns whether it is there

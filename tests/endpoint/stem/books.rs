@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cluster::fabric::Slot;
-use cluster::shm::ring::DropReason;
+use cluster::fabric::{Class, Slot};
+use cluster::shm::ring::{Accounting, DropReason};
 
 use super::{Inner, observe};
 
@@ -44,17 +44,17 @@ impl Inner {
             .rings
             .iter()
             .filter(|(key, _)| (key.from, key.to) == (from, to));
-        // Drops are handed on from ring to ring, so the newest of a class has them all.
-        let mut drops = BTreeMap::new();
+        // Each ring counts on from those that it took over from.
+        let mut classes: BTreeMap<Class, Accounting> = BTreeMap::new();
         for (key, memory) in link {
-            let seen = observe(memory);
+            let so_far = classes.entry(key.class).or_default();
+            *so_far = so_far.and_of_next(&observe(memory));
+        }
+        for seen in classes.values() {
             sum.accepted += seen.accepted;
             sum.delivered += seen.delivered;
             sum.dead_letters += seen.dead_letters;
             sum.in_flight += seen.in_flight;
-            drops.insert(key.class, seen);
-        }
-        for seen in drops.values() {
             sum.full += seen.dropped(DropReason::Full);
             sum.timeout += seen.dropped(DropReason::Timeout);
             sum.too_large += seen.dropped(DropReason::TooLarge);
