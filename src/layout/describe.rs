@@ -223,11 +223,17 @@ fn write_links(layout: &Layout, out: &mut String) -> fmt::Result {
         needs.children
     )?;
     if needs.links > 0 {
+        let kib = |rings| Needs::ring_bytes(rings, &layout.settings.fabric) / 1024;
+        let (rings, most) = (needs.rings(), needs.rings_max());
         writeln!(
             out,
-            "  {} rings, {} KiB of memory, when every link is used both ways; each is made when it is used",
-            needs.rings(),
-            needs.ring_bytes(&layout.settings.fabric) / 1024
+            "  {rings} rings, {} KiB of memory, when every link is used both ways; each is made when it is used",
+            kib(rings)
+        )?;
+        writeln!(
+            out,
+            "  {most} rings, {} KiB, if every member publishes what every other one wants; guests are extra",
+            kib(most)
         )?;
     }
     Ok(())
@@ -314,7 +320,9 @@ pub fn summary_json(layout: &Layout, findings: &[Finding]) -> Value {
         "needs": {
             "descriptors": needs.descriptors(),
             "rings": needs.rings(),
-            "ring_bytes": needs.ring_bytes(&layout.settings.fabric),
+            "ring_bytes": Needs::ring_bytes(needs.rings(), &layout.settings.fabric),
+            "rings_max": needs.rings_max(),
+            "ring_bytes_max": Needs::ring_bytes(needs.rings_max(), &layout.settings.fabric),
         },
         "settings": layout.settings,
         "defaults": {

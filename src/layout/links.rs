@@ -1,4 +1,4 @@
-//! Who connects to whom on this host, and what that takes: rings, bytes, descriptors.
+//! Who works with whom on this host, as the seeds' roles do, and what that takes: rings, bytes, descriptors.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,8 @@ pub(super) struct Links<'a> {
     pub(super) pairs: Vec<(&'a NodeName, &'a NodeName)>,
 }
 
-/// Who connects to whom, of the nodes of this host. A proxy or worker connects to the manager it names.
+/// Who works with whom, of the nodes of this host. A proxy or worker does with the manager it names. Any
+/// node can publish to any other besides, which [`Needs::rings_max`] bounds.
 pub(super) fn links<'a>(
     nodes: impl IntoIterator<Item = (&'a NodeName, &'a Node)>,
     instance: &InstanceName,
@@ -109,15 +110,21 @@ impl Needs {
         needs
     }
 
-    /// The rings when every link is used both ways.
+    /// The rings when each of these links is used both ways.
     pub(super) fn rings(self) -> usize {
         self.links.saturating_mul(RINGS_PER_LINK)
     }
 
-    /// Bytes of all these rings, as they are made at first.
-    pub(super) fn ring_bytes(self, fabric: &FabricSpec) -> u64 {
+    /// The rings if every member publishes what every other one wants.
+    pub(super) fn rings_max(self) -> usize {
+        let pairs = self.members.saturating_mul(self.members.saturating_sub(1));
+        pairs.saturating_mul(RINGS_PER_LINK / 2)
+    }
+
+    /// Bytes of so many rings, as they are made at first.
+    pub(super) fn ring_bytes(rings: usize, fabric: &FabricSpec) -> u64 {
         let pair = u64::from(fabric.control_bytes) + u64::from(fabric.bulk_bytes);
-        let pairs = u64::try_from(self.rings() / 2).unwrap_or(u64::MAX);
+        let pairs = u64::try_from(rings / 2).unwrap_or(u64::MAX);
         pairs.saturating_mul(pair)
     }
 

@@ -194,15 +194,19 @@ fn rates_of(picture: &Value, name: &str) -> Value {
     found.unwrap()["rates"].clone()
 }
 
-/// Shows: the second picture has the rates of what came since the first.
+/// Shows: one picture has the rates of a moment; of those that are watched, the second has the rates of what
+/// came since the first.
 #[test]
-fn stats_that_are_watched_show_rates() {
+fn stats_show_rates() {
     let cluster = Start::with(layouts::SMALL).start_ready();
     let sub = subscribed(&cluster, &["site/"]);
     let name = wait_up(&cluster, &sub);
     // The rings of a publisher that has left stand as long as there is something in them.
     processes::halt(sub.pid());
     cluster.ok(&["pub", "site/a", "alarm"]);
+    let once = lines(&cluster.ok(&["stats", "--json"]))[0].clone();
+    let still = json!({"published": 0.0, "delivered": 0.0, "dropped": 0.0});
+    assert_eq!(rates_of(&once, &name), still);
     let watch = cluster.terminal("watch", &["stats", "-f", "--json"]);
     let first = watch.wait_out("a picture", |text| text.contains('\n'));
     let first = &lines(first.lines().next().unwrap())[0];

@@ -112,11 +112,13 @@ pub(crate) struct PeersArgs {
 #[command(after_help = "\
 Read from shared memory: no node is asked. A selector chooses the links from or to its nodes.
 
-accepted = delivered + dead letters + in flight holds for each link, always; published is accepted +
-dropped. Where it does not hold the command says so, and ends with 1.
+For each link accepted = delivered + dead letters + in flight, always, and published is accepted + dropped.
+Streams count records as oldest or lost that they had accepted; these stand on the right of the first sum
+and not in the second. Where it does not hold the command says so, and ends with 1.
 
 Reasons of drops: full (no room), timeout (none in time), too_large, disconnected (the layout's policy),
-no_ring (none could be had; in lines without a class the writer never had one).
+no_ring (none could be had; in lines without a class the writer never had one); of streams only, oldest
+(made room for the newest) and lost (died with the queue that they were in).
 
 Examples:
   supervisor stats
@@ -125,7 +127,7 @@ Examples:
 pub(crate) struct StatsArgs {
     #[command(flatten)]
     pub(crate) nodes: Present,
-    /// Show it again every second, with rates, until Ctrl-C
+    /// Show it again every second, with the rates since then, until Ctrl-C
     #[arg(long, short, visible_short_alias = 'f')]
     pub(crate) watch: bool,
     #[command(flatten)]

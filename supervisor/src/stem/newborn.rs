@@ -77,6 +77,22 @@ fn step<T>(what: &str, result: io::Result<T>) -> Result<T, Failure> {
     })
 }
 
+/// What this node has to report goes to its standard error, a line each: after its birth, for a logger
+/// that is set once stays, in every child as well.
+fn report_on_stderr() {
+    let environment = env_logger::Env::new().filter_or("SUPERVISOR_LOG", "warn");
+    let mut builder = env_logger::Builder::from_env(environment);
+    builder.target(env_logger::Target::Stderr);
+    builder.format(|buffer, record| {
+        use std::io::Write;
+        let at = humantime::format_rfc3339_millis(sys::clock::wall());
+        let (pid, level) = (sys::process::id(), record.level());
+        writeln!(buffer, "{at} pid={pid} level={level} {}", record.args())
+    });
+    // It can only fail if there is one already; then that one goes on.
+    let _ = builder.try_init();
+}
+
 impl Newborn {
     /// Takes up its work. Returns when a built-in role has ended, with its exit code.
     pub(crate) fn live(self) -> i32 {
@@ -96,6 +112,7 @@ impl Newborn {
             return self.stillborn(&Failure { step, error });
         };
         drop(self.link);
+        report_on_stderr();
         node::run(Seat {
             name: self.spec.name.clone(),
             role,

@@ -1,7 +1,7 @@
 //! `peers` and `stats`: what anybody may see who does not touch anything.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::poll::{PollTimeout, poll};
 use serde::Serialize;
@@ -19,6 +19,9 @@ use crate::client::failure::ClientError;
 use crate::client::out::Console;
 use crate::client::render;
 use crate::client::watch::{INTERVAL, picture};
+
+/// Between the two looks of somebody who does not watch: long enough for rates, and hardly felt.
+const FIRST_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Shows who is there.
 pub(super) fn peers(
@@ -42,7 +45,14 @@ pub(super) fn stats(
     place: &Place,
     console: &mut Console<'_>,
 ) -> Result<Code, ClientError> {
-    let mut last: Option<(Snapshot, Instant)> = None;
+    let mut last = if args.watch {
+        None
+    } else {
+        // Two looks tell how quickly it goes.
+        let first = (look(place)?, clock::monotonic());
+        pause(FIRST_INTERVAL)?;
+        Some(first)
+    };
     loop {
         let (now, taken) = (look(place)?, clock::monotonic());
         let chosen = choose(&now, &args.nodes.select)?;

@@ -133,7 +133,7 @@ pub(crate) struct AccountRow {
     pub(crate) in_flight_bytes: Option<u64>,
     /// By reason.
     pub(crate) dropped: Option<BTreeMap<DropReason, u64>>,
-    /// Since the last look; null in the first.
+    /// Since the last look, of which there is none for the first that `--watch` shows: null.
     pub(crate) rates: Option<Rates>,
     /// What does not add up.
     pub(crate) problem: Option<String>,
@@ -184,7 +184,7 @@ fn account(
     }
 }
 
-/// To a tenth. A count that went back, since another ring counts now, is no rate.
+/// To a tenth. A count that went back, since somebody else has the place now, is no rate.
 #[expect(
     clippy::cast_precision_loss,
     reason = "a rate of so many is no more exact"
