@@ -9,13 +9,15 @@
 mod common;
 mod exchange;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use cluster::fabric::Transport;
 use nix::sys::signal::Signal;
 
-use common::{Cluster, number_of, processes, waiting};
+use common::{Cluster, number_of, processes, wait_or_tell, waiting};
 use exchange::records::{NODES, mix};
 use exchange::{Exchange, node, verdict};
 
@@ -31,9 +33,11 @@ const RECORDS_BETWEEN: u64 = 10_000;
 /// Memory of its own that a process may have more than before the first kill, in KiB.
 const GROWTH_MAX_KIB: u64 = 4096;
 
-/// What must not grow: the descriptors of a process by kind, and its own memory in KiB.
+/// What must not grow: the descriptors of a process and the memory files that it maps, by kind; and its
+/// own memory in KiB.
 struct Level {
     descriptors: BTreeMap<String, usize>,
+    mappings: BTreeMap<String, usize>,
     memory: u64,
 }
 
@@ -43,6 +47,7 @@ impl Level {
         let memory = memory.split(' ').next().unwrap();
         Self {
             descriptors: processes::descriptor_kinds(pid),
+            mappings: processes::mapping_kinds(pid),
             memory: memory.parse().unwrap(),
         }
     }
@@ -73,6 +78,7 @@ fn expect_levels(cluster: &Cluster, before: &[Level]) {
             Level::of(pid).memory
         );
         cluster.wait_no_more_descriptors(pid, &before.descriptors);
+        cluster.wait_no_more_mappings(pid, &before.mappings);
         let now = Level::of(pid).memory;
         assert!(
             now <= before.memory + GROWTH_MAX_KIB,
@@ -80,6 +86,34 @@ fn expect_levels(cluster: &Cluster, before: &[Level]) {
             before.memory
         );
     }
+}
+
+/// Nobody keeps the memory of a ring that does not stand any more, whenever it came to that.
+fn expect_no_memory_of_former_rings(cluster: &Cluster) {
+    let former = || -> Vec<(String, Vec<u64>)> {
+        let (_, rings) = cluster.observe();
+        let stand = rings.into_values().map(|memory| {
+            let file = File::from(memory);
+            file.metadata().unwrap().ino()
+        });
+        let stand: BTreeSet<u64> = stand.collect();
+        let kept = |pid| {
+            processes::rings_kept_by(pid)
+                .difference(&stand)
+                .copied()
+                .collect()
+        };
+        let everybody = everybody(cluster).into_iter();
+        let kept = everybody.map(|(name, pid)| (name, kept(pid)));
+        kept.filter(|(_, rings): &(_, Vec<_>)| !rings.is_empty())
+            .collect()
+    };
+    wait_or_tell(
+        "nobody keeps a ring that does not stand",
+        Duration::from_secs(5),
+        || former().is_empty().then_some(()),
+        || format!("{:?}", former()),
+    );
 }
 
 /// Kills a victim that is ready, at a moment that follows from nothing; waits until another process has
@@ -155,5 +189,6 @@ fn kill_at_full_speed(test: &str, transport: Transport, kills: u64) {
     println!("kills={kills} seed={seed} time={time:?} {figures:?}");
     verdict::expect_no_panic(&exchange.cluster);
     expect_levels(&exchange.cluster, &before);
+    expect_no_memory_of_former_rings(&exchange.cluster);
     exchange.cluster.stop_and_expect_nobody_left();
 }

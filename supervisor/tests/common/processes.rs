@@ -1,7 +1,8 @@
 //! Processes, seen from outside through `/proc`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -206,6 +207,47 @@ pub fn rings_held_by(pid: i32) -> usize {
     let kinds = descriptor_kinds(pid);
     let of_rings = kinds.iter().filter(|(kind, _)| kind.contains("memfd:ring"));
     of_rings.map(|(_, count)| count).sum()
+}
+
+/// The memory files that a process maps: by address, the kind and the file's own number in the system.
+fn mapped_files(pid: i32) -> BTreeMap<String, (String, u64)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let mut found = BTreeMap::new();
+    for line in text.lines() {
+        // Address, access, offset, device, number, name.
+        let Some((words, kind)) = line.split_once("/memfd:") else {
+            continue;
+        };
+        let words: Vec<&str> = words.split_ascii_whitespace().collect();
+        let number = words[4].parse().unwrap();
+        found.insert(words[0].to_owned(), (format!("/memfd:{kind}"), number));
+    }
+    found
+}
+
+/// How many memory files of each kind a process maps; one that it maps twice counts twice.
+pub fn mapping_kinds(pid: i32) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for (kind, _) in mapped_files(pid).into_values() {
+        *kinds.entry(kind).or_default() += 1;
+    }
+    kinds
+}
+
+/// The rings that a process keeps the memory of, by a descriptor or a mapping: each by its file's number
+/// in the system.
+pub fn rings_kept_by(pid: i32) -> BTreeSet<u64> {
+    let is_ring = |kind: &str| kind.contains("memfd:ring");
+    let mapped = mapped_files(pid).into_values();
+    let mapped = mapped.filter(|(kind, _)| is_ring(kind));
+    let held = descriptors(pid).into_iter();
+    let held = held
+        .filter(|(_, kind)| is_ring(kind))
+        .filter_map(|(fd, _)| {
+            let file = fs::metadata(format!("/proc/{pid}/fd/{fd}")).ok()?; // it may be closed by now
+            Some(file.ino())
+        });
+    mapped.map(|(_, number)| number).chain(held).collect()
 }
 
 /// The memory of a process that is in use, in KiB.

@@ -10,6 +10,20 @@ use serde_json::Value;
 use super::processes::{self, ProcessId};
 use super::{Cluster, MARK, PATIENCE, wait_for, wait_or_tell, walk};
 
+fn wait_no_more(
+    what: &str,
+    once: &BTreeMap<String, usize>,
+    now: impl Fn() -> BTreeMap<String, usize>,
+) {
+    let more = |(kind, count): (&String, &usize)| count > once.get(kind).unwrap_or(&0);
+    wait_or_tell(
+        &format!("no more {what} than once"),
+        Duration::from_secs(5),
+        || (!now().iter().any(more)).then_some(()),
+        || format!("once {once:?} and now {:?}", now()),
+    );
+}
+
 impl Cluster {
     /// Waits until a node satisfies a condition; gives it as `status` shows it.
     pub fn wait_node(&self, name: &str, what: &str, done: impl Fn(&Value) -> bool) -> Value {
@@ -119,14 +133,12 @@ impl Cluster {
     /// Waits until a process has no more descriptors of any kind than it had once. What it had may have
     /// held a passing one or two: a leak shows when something happens many times.
     pub fn wait_no_more_descriptors(&self, pid: i32, once: &BTreeMap<String, usize>) {
-        let now = || processes::descriptor_kinds(pid);
-        let more = |(kind, count): (&String, &usize)| count > once.get(kind).unwrap_or(&0);
-        wait_or_tell(
-            "no more descriptors than once",
-            Duration::from_secs(5),
-            || (!now().iter().any(more)).then_some(()),
-            || format!("once {once:?} and now {:?}", now()),
-        );
+        wait_no_more("descriptors", once, || processes::descriptor_kinds(pid));
+    }
+
+    /// The same of memory files that it maps, which need no descriptor.
+    pub fn wait_no_more_mappings(&self, pid: i32, once: &BTreeMap<String, usize>) {
+        wait_no_more("mappings", once, || processes::mapping_kinds(pid));
     }
 
     /// Waits until every process that `status` shows has its pid file; they are written a little later.
