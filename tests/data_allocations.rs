@@ -61,16 +61,64 @@ fn the_worst_input_takes_no_more_than_its_length_allows() {
     assert_bounded(&unsorted);
 }
 
-/// The worst text: objects of one short member, since each is a tree before it is a value.
+/// What makes a reader of JSON take most: the smallest members, rows of them that had to grow, and what
+/// is read and then not kept.
 #[test]
-fn the_worst_text_takes_no_more_than_the_module_says() {
-    for item in ["{\"\":0}", "0", "[0]", "{}", "{\"@data-type\":\"none\"}"] {
-        let items = vec![item; 65536].join(",");
-        let text = format!("{{\"@data-type\":\"vector\",\"data\":[{items}]}}");
-        let taken = measure(|| drop(json::decode(text.as_bytes()))).bytes_max;
-        let len = text.len();
-        let bound = u64::try_from(4096 + 128 * len).unwrap();
-        assert!(taken <= bound, "{item}: {taken} bytes for {len} of text");
+fn the_worst_text_takes_no_more_than_its_length_allows() {
+    let nested = "[".repeat(60) + &"]".repeat(60);
+    let fives = format!("[{}]", ["0"; 5].join(","));
+    for item in [
+        "0",
+        "\"\"",
+        "\"\\n\"",
+        "{}",
+        "[]",
+        "[0]",
+        "[[[0]]]",
+        &fives,
+        &nested,
+        "{\"\":0}",
+        "{\"\":[0]}",
+        "{\"key\":0}",
+        "{\"key\":{\"key\":0}}",
+        "{\"data\":0,\"data\":0,\"data\":0}",
+        "{\"@data-type\":\"none\"}",
+        "{\"@data-type\":\"vector\",\"data\":[]}",
+        "{\"@data-type\":\"vector\",\"data\":[{\"@data-type\":\"none\"}]}",
+    ] {
+        let row = format!("[{}]", vec![item; 4097].join(","));
+        for text in [
+            format!("{{\"@data-type\":\"vector\",\"data\":{row}}}"),
+            format!("{{\"data\":{row},\"other\":{row}}}"),
+            row,
+        ] {
+            assert_text_bounded(&text, item);
+        }
+    }
+    let deep = "[0,0,0,0,0,".repeat(120) + &"]".repeat(120);
+    assert_text_bounded(&deep, "as deep as it goes");
+}
+
+fn assert_text_bounded(text: &str, what: &str) {
+    let text = text.as_bytes();
+    let len = text.len();
+    for (reader, taken) in [
+        ("decode", measure(|| drop(json::decode(text)))),
+        (
+            "decode_data_message",
+            measure(|| drop(json::decode_data_message(text))),
+        ),
+        ("decode_plain", measure(|| drop(json::decode_plain(text)))),
+        (
+            "decode_plain_row",
+            measure(|| drop(json::decode_plain_row(text))),
+        ),
+    ] {
+        let taken = taken.bytes_max;
+        assert!(
+            taken <= bound(len),
+            "{reader}, {what}: {taken} bytes for {len}"
+        );
     }
 }
 

@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use cluster::data::binary::{DecodeError, Reason, decode, encode};
+use cluster::data::json::JsonError;
 use cluster::data::message::{Event, EventView, Message, Metadata};
 use cluster::data::typed::{from_value, to_value};
 use cluster::data::{Duplicate, Parts, Set, Table, Value, View, json};
@@ -182,9 +183,12 @@ proptest! {
         "{", "}", "[", "]", ",", ":", "\"@data-type\":", "\"data\":", "\"vector\"", "\"table\"",
         "\"set\"", "\"count\"", "\"real\"", "\"key\":", "\"value\":", "\"timespan\"", "\"subnet\"",
         "\"timestamp\"", "\"port\"", "1", "-1.5e3", "null", "\"1ns\"", "\"::/200\"", "\"-/tcp\"",
-        "\"2022-04-10T16:07:00.5+02:00\"", "{\"@data-type\":\"count\",\"data\":1}",
+        "\"2022-04-10T16:07:00.5+02:00\"", "{\"@data-type\":\"count\",\"data\":1}", "\"other\":",
+        "\"\\ud800\"", "1e999",
     ]), 0..30)) {
         let text = pieces.concat();
+        let malformed = matches!(json::decode(text.as_bytes()), Err(JsonError::Malformed(_)));
+        prop_assert_eq!(malformed, serde_json::from_str::<serde_json::Value>(&text).is_err());
         if let Ok(value) = json::decode(text.as_bytes()) {
             prop_assert_eq!(decode(&encoded(&value)), Ok(value));
         }

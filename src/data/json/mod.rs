@@ -13,12 +13,13 @@
 //!
 //! Reading is as strict as Broker's: a real needs a point or an exponent, a count has none. `\/` is a
 //! slash, where Broker reads `?`. Objects and arrays in one another end at 127, which is 62 vectors or
-//! 41 tables. While a text is read it is held as a tree, of up to 128 bytes for each of the text's: who
-//! reads texts of strangers bounds their length by that.
+//! 41 tables. Reading holds no more than 4 KiB and 64 bytes for each of the text's, as in
+//! [`binary`](super::binary).
 
 mod plain;
 mod read;
 mod time;
+mod tree;
 mod write;
 
 pub use plain::{decode_plain, decode_plain_row};
@@ -30,3 +31,12 @@ const TYPE: &str = "@data-type";
 
 /// The key under which its content stands.
 const DATA: &str = "data";
+
+/// The key under which a data message's topic stands.
+const TOPIC: &str = "topic";
+
+/// The key under which the key of a table's entry stands.
+const KEY: &str = "key";
+
+/// The key under which its value stands.
+const VALUE: &str = "value";

@@ -1,9 +1,8 @@
 //! Plain JSON into values, for people who type.
 
-use serde_json::Value as Json;
-
 use super::TYPE;
-use super::read::{Fault, JsonError, JsonReason, members};
+use super::read::{Fault, JsonError, JsonReason, members, row};
+use super::tree::Json;
 use crate::data::{DEPTH_MAX, Value};
 
 /// Reads a value that a person wrote. `null` is none, and `true`, texts and arrays are what they look
@@ -23,41 +22,27 @@ pub fn decode_plain(text: &[u8]) -> Result<Value, JsonError> {
 /// # Errors
 /// As there; something else than an array is [`JsonError::NotAnArray`].
 pub fn decode_plain_row(text: &[u8]) -> Result<Vec<Value>, JsonError> {
-    match serde_json::from_slice(text)? {
-        Json::Array(items) => Ok(row(&items, DEPTH_MAX)?),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
-            Err(JsonError::NotAnArray)
-        }
-    }
+    let json: Json<'_> = serde_json::from_slice(text)?;
+    let items = json.as_array().ok_or(JsonError::NotAnArray)?;
+    Ok(row(items, |item| value(item, DEPTH_MAX))?)
 }
 
 /// The value of what may still hold so many containers in one another.
-fn value(json: &Json, depth: usize) -> Result<Value, Fault> {
+fn value(json: &Json<'_>, depth: usize) -> Result<Value, Fault> {
     match json {
         Json::Null => Ok(Value::None),
-        Json::Bool(content) => Ok(Value::Boolean(*content)),
-        Json::Number(number) => Ok(if let Some(count) = number.as_u64() {
-            Value::Count(count)
-        } else if let Some(integer) = number.as_i64() {
-            Value::Integer(integer)
-        } else {
-            Value::Real(number.as_f64().unwrap_or(f64::NAN))
-        }),
-        Json::String(text) => Ok(Value::from(text.as_str())),
+        Json::Boolean(content) => Ok(Value::Boolean(*content)),
+        Json::Count(content) => Ok(Value::Count(*content)),
+        Json::Negative(content) => Ok(Value::Integer(*content)),
+        Json::Real(content) => Ok(Value::Real(*content)),
+        Json::Text(content) => Ok(Value::from(content.as_ref())),
         Json::Array(items) => {
             let below = depth.checked_sub(1).ok_or(JsonReason::Depth)?;
-            row(items, below).map(Value::Vector)
+            row(items, |item| value(item, below)).map(Value::Vector)
         }
-        Json::Object(object) if object.contains_key(TYPE) => members(object, depth),
+        Json::Object(object) if object.get(TYPE).is_some() => members(object, depth),
         Json::Object(_) => Err(JsonReason::NoType.into()),
     }
-}
-
-fn row(items: &[Json], depth: usize) -> Result<Vec<Value>, Fault> {
-    let items = items.iter().enumerate();
-    items
-        .map(|(index, item)| value(item, depth).map_err(|fault| fault.below(index)))
-        .collect()
 }
 
 #[cfg(test)]
