@@ -13,8 +13,8 @@
 //!
 //! Reading is as strict as Broker's: a real needs a point or an exponent, a count has none. `\/` is a
 //! slash, where Broker reads `?`. Objects and arrays in one another end at 127, which is 62 vectors or
-//! 41 tables. Reading holds no more than 4 KiB and 64 bytes for each of the text's, as in
-//! [`binary`](super::binary).
+//! 41 tables. Whatever is read, plain JSON too, it takes no more than 4 KiB and 64 bytes for each
+//! of the text's, with the value that comes of it.
 
 mod plain;
 mod read;
