@@ -1,6 +1,6 @@
 //! A text as a tree that borrows from it. `serde_json`'s own takes up to 128 bytes for each of the
 //! text's; here a node has 24, a row that was read has no room to spare, and members that nobody asks
-//! for are not kept. At most it is 36: a row of `0,` that has just doubled its room.
+//! for are not kept. At most that is 36 a byte: a row of `0,` that has just doubled its room.
 
 use std::borrow::Cow;
 use std::fmt;
