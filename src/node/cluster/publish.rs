@@ -3,7 +3,6 @@
 use super::{Accepted, Cluster, PublishError};
 use crate::data::message::{Event, Metadata, encode_event};
 use crate::data::{Timestamp, Value};
-use crate::fabric::RECORD_HEADER_BYTES;
 use crate::framework::{EventError, EventType};
 use crate::pool::{HashKey, KeyError};
 use crate::sys::clock;
@@ -111,8 +110,7 @@ impl Cluster {
         let metadata = metadata.as_ref().or(event.metadata.as_ref());
         self.buffer.clear();
         encode_event(&event.name, &event.args, metadata, &mut self.buffer);
-        let header = usize::try_from(RECORD_HEADER_BYTES).unwrap_or(usize::MAX);
-        let bytes = self.buffer.len() + topic.len() + header;
+        let bytes = self.buffer.len() + topic.len();
         let max = self.endpoint.outbox().record_bytes_max();
         if bytes > max {
             return Err(PublishError::TooLarge { bytes, max });

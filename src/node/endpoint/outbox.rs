@@ -131,6 +131,7 @@ impl Outbox {
         let length = length.to_le_bytes();
         let parts: [&[u8]; 3] = [&length, topic, payload];
         let class = self.route.class;
+        let fits = topic.len().saturating_add(payload.len()) <= self.record_bytes_max();
         // A stream that is full may have a reader with another socket, which the slow way finds.
         let has_streams = self.has_streams;
         let mut taken = 0;
@@ -138,6 +139,10 @@ impl Outbox {
         // By index, for on the slow way all of `self` is needed.
         while let Some(Target { to, policy }) = self.route.targets.get(next).copied() {
             next += 1;
+            if !fits {
+                self.drop_record(to, class, DropReason::TooLarge);
+                continue;
+            }
             let Some(link) = self.link(to, class) else {
                 continue;
             };
@@ -163,7 +168,8 @@ impl Outbox {
         Reach { wanted, taken }
     }
 
-    /// No larger record is published, in bytes of topic and payload with what stands before them.
+    /// No larger record is published, in bytes of topic and payload. What a ring needs besides is not
+    /// counted.
     #[must_use]
     pub fn record_bytes_max(&self) -> usize {
         usize::try_from(self.spec.record_bytes_max).unwrap_or(usize::MAX)

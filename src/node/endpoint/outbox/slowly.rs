@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::Outbox;
 use crate::fabric::{Ask, Class, Policy, Refusal, Slot, Wait};
 use crate::node::endpoint::link::{Asked, Refused};
-use crate::node::endpoint::record::LENGTH_BYTES;
 use crate::node::endpoint::route::{Target, may_wait_for};
 use crate::node::endpoint::sleep::sleep_until;
 use crate::node::endpoint::wait::LINGER;
@@ -42,10 +41,6 @@ impl Outbox {
     ) -> bool {
         let Target { to, policy } = target;
         let record_bytes: usize = parts.iter().map(|part| part.len()).sum();
-        let published = u32::try_from(record_bytes - LENGTH_BYTES);
-        if published.map_or(true, |bytes| bytes > self.spec.record_bytes_max) {
-            return self.drop_record(to, class, DropReason::TooLarge);
-        }
         let mut refused = refused;
         for _ in 0..PUSHES_MAX {
             let dropped = match refused {

@@ -10,7 +10,6 @@ use cluster::control::{Code, SCHEMA};
 use cluster::data::Value;
 use cluster::data::json;
 use cluster::data::message::{Event, EventView};
-use cluster::fabric::RECORD_HEADER_BYTES;
 use cluster::node::endpoint::Endpoint;
 use cluster::sys::clock;
 
@@ -96,8 +95,7 @@ impl Publisher<'_> {
             place: at(),
             source: error.into(),
         })?;
-        let header = usize::try_from(RECORD_HEADER_BYTES).unwrap_or(0);
-        let bytes = header + self.topic.len() + self.payload.len();
+        let bytes = self.topic.len() + self.payload.len();
         let outbox = self.endpoint.outbox();
         let most = outbox.record_bytes_max();
         if bytes > most {
