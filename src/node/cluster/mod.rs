@@ -46,7 +46,7 @@ use crate::pool::PoolSpec;
 use crate::sys;
 
 use members::Seen;
-use publish::OwnTurn;
+use publish::OwnTurns;
 use starting::Progress;
 use subscribing::Hooks;
 
@@ -67,7 +67,7 @@ pub struct Cluster {
     progress: Progress,
     hooks: Hooks,
     /// Events that this node gave to itself.
-    own_turns: VecDeque<OwnTurn>,
+    own_turns: OwnTurns,
     /// Raised in the next turn, after what is raised already.
     troubles: VecDeque<BackendError>,
     stamps: Stamps,
@@ -149,7 +149,7 @@ impl Cluster {
             seen: Seen::default(),
             progress: Progress::default(),
             hooks: Hooks::default(),
-            own_turns: VecDeque::new(),
+            own_turns: OwnTurns::default(),
             troubles: VecDeque::new(),
             stamps: Stamps::default(),
             buffer: Vec::new(),

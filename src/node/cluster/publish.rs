@@ -1,5 +1,7 @@
 //! Publishing: to a topic, or to one of a pool.
 
+use std::collections::VecDeque;
+
 use super::{Accepted, Cluster, PublishError};
 use crate::data::message::{Event, Metadata, encode_event};
 use crate::data::{Timestamp, Value};
@@ -8,11 +10,50 @@ use crate::pool::{HashKey, KeyError};
 use crate::sys::clock;
 use crate::topic::check_length;
 
+/// Bytes of topics and payloads of events that this node gave to itself and has not handled: with more, the
+/// newest is dropped. One is taken whatever its size.
+const OWN_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// An event whose turn in a pool was this node's own.
 #[derive(Debug)]
 pub(super) struct OwnTurn {
     pub(super) topic: String,
     pub(super) payload: Vec<u8>,
+}
+
+/// Events whose turns were this node's own, in the order in which it gave them to itself.
+#[derive(Debug, Default)]
+pub(super) struct OwnTurns {
+    turns: VecDeque<OwnTurn>,
+    bytes: usize,
+    dropped: u64,
+}
+
+impl OwnTurns {
+    /// Takes an event, or drops and counts it where there is no room. Returns whether it was taken.
+    fn push(&mut self, topic: &str, payload: &[u8]) -> bool {
+        let bytes = self.bytes.saturating_add(topic.len() + payload.len());
+        if bytes > OWN_BYTES_MAX && !self.turns.is_empty() {
+            self.dropped += 1;
+            return false;
+        }
+        self.bytes = bytes;
+        self.turns.push_back(OwnTurn {
+            topic: topic.to_owned(),
+            payload: payload.to_owned(),
+        });
+        true
+    }
+
+    pub(super) fn pop(&mut self) -> Option<OwnTurn> {
+        let own = self.turns.pop_front()?;
+        self.bytes -= own.topic.len() + own.payload.len();
+        Some(own)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.turns.len()
+    }
 }
 
 impl Cluster {
@@ -38,7 +79,8 @@ impl Cluster {
     }
 
     /// `Cluster::publish_rr`: sends an event to the next member of the pool that is alive. Keys take turns
-    /// independently of one another. If it is this node's own turn, the event comes to its own handler.
+    /// independently of one another. If it is this node's own turn, the event comes to its own handler, in
+    /// the next turn; [`Cluster::own_turns_dropped`] counts those for which there was no room till then.
     ///
     /// # Errors
     /// As [`Cluster::publish`]; [`PublishError::NobodyAlive`], too, which is no fault.
@@ -148,13 +190,17 @@ impl Cluster {
         self.encode(topic, event)?;
         let local = self.membership.roster().local();
         let own = local.map(|name| self.membership.topics().node_topic(name.as_str()));
-        if own.as_deref() == Some(topic) {
-            self.own_turns.push_back(OwnTurn {
-                topic: topic.to_owned(),
-                payload: self.buffer.clone(),
-            });
-        }
-        Ok(self.send(topic))
+        let is_own = own.as_deref() == Some(topic);
+        let is_taken = !is_own || self.own_turns.push(topic, &self.buffer);
+        let sent = self.send(topic);
+        Ok(if is_taken { sent } else { Accepted::WithDrops })
+    }
+
+    /// Events whose turn was this node's own and for which it had no room: it gave itself more than it
+    /// handled.
+    #[must_use]
+    pub fn own_turns_dropped(&self) -> u64 {
+        self.own_turns.dropped
     }
 }
 
@@ -165,5 +211,25 @@ pub(super) fn now() -> Timestamp {
 fn nobody(pool: &str) -> PublishError {
     PublishError::NobodyAlive {
         pool: pool.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_gives_itself_has_a_bound_and_what_is_beyond_is_counted() {
+        let mut own = OwnTurns::default();
+        let half = vec![0; OWN_BYTES_MAX / 2 - 1];
+        // One alone may be larger than all together.
+        assert!(own.push("t", &vec![0; OWN_BYTES_MAX]));
+        assert!(!own.push("t", &[]));
+        assert_eq!(own.pop().unwrap().payload.len(), OWN_BYTES_MAX);
+        assert!(own.push("t", &half) && own.push("t", &half));
+        assert!(!own.push("", &[0]));
+        assert_eq!((own.len(), own.dropped), (2, 2));
+        assert_eq!(own.pop().unwrap().payload, half);
+        assert!(own.push("t", &[0]));
     }
 }

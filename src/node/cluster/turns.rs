@@ -112,7 +112,7 @@ impl Cluster {
     fn has_more(&mut self) -> bool {
         let version = self.endpoint.outbox().peers_version();
         let is_behind = self.is_announced && self.seen.is_old(version);
-        let holds = !self.own_turns.is_empty() || !self.troubles.is_empty();
+        let holds = self.own_turns.len() > 0 || !self.troubles.is_empty();
         is_behind || holds || self.progress.has_report()
     }
 
@@ -127,7 +127,7 @@ impl Cluster {
     /// What this node has given to itself, up to now: its handler may give it more.
     fn take_own_turns(&mut self, handler: &mut dyn Handler) {
         for _ in 0..self.own_turns.len() {
-            if let Some(own) = self.own_turns.pop_front() {
+            if let Some(own) = self.own_turns.pop() {
                 self.take(own.topic.as_bytes(), &own.payload, handler);
             }
         }
