@@ -20,11 +20,21 @@ impl Cluster {
     /// # Errors
     /// [`TooLong`]: no topic can begin with it.
     pub fn subscribe(&mut self, prefix: &str) -> Result<(), TooLong> {
+        self.subscribe_as(prefix, Delivery::default())
+    }
+
+    /// As [`Cluster::subscribe`], and says how often a record may come if this node dies meanwhile: an
+    /// event that must not be handled twice is wanted [`Delivery::AtMostOnce`]. A repetition with another
+    /// delivery changes to that.
+    ///
+    /// # Errors
+    /// As [`Cluster::subscribe`].
+    pub fn subscribe_as(&mut self, prefix: &str, delivery: Delivery) -> Result<(), TooLong> {
         self.hooks
             .subscribe
             .iter_mut()
             .for_each(|hook| hook(prefix));
-        self.endpoint.subscribe(prefix, Delivery::default())
+        self.endpoint.subscribe(prefix, delivery)
     }
 
     /// `Cluster::unsubscribe`: nothing more is delivered for that very prefix. False: it was not
@@ -37,8 +47,8 @@ impl Cluster {
         self.endpoint.unsubscribe(prefix)
     }
 
-    /// `Cluster::on_subscribe`: a hook that sees every call of [`Cluster::subscribe`], repeated ones too,
-    /// before anything else does. It has no veto.
+    /// `Cluster::on_subscribe`: a hook that sees every call of [`Cluster::subscribe`] and
+    /// [`Cluster::subscribe_as`], repeated ones too, before anything else does. It has no veto.
     pub fn on_subscribe(&mut self, hook: impl FnMut(&str) + Send + 'static) {
         self.hooks.subscribe.push(Box::new(hook));
     }
