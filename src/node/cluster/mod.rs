@@ -220,10 +220,16 @@ impl Cluster {
     /// What a node of this type wants by itself.
     fn wanted(&self) -> Vec<String> {
         let mut topics = local_subscriptions(&self.membership, BACKEND);
-        if self.is_enabled() {
+        if self.hears_of_start() {
             topics.push(self.topics().started.clone());
         }
         topics
+    }
+
+    /// Who only steers others, a CONTROL node, wants its own two topics and nothing else.
+    fn hears_of_start(&self) -> bool {
+        let local = self.membership.roster().local_node();
+        local.is_some_and(|node| node.node_type != Role::Control)
     }
 
     /// Another layout is in force, or the same once more: then the pools' turns go on where they were.
