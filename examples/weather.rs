@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::process::ExitCode;
 use std::time::Duration;
 
+use cluster::causes;
 use cluster::data::{Parts, View};
 use cluster::framework::{EventType, LOGGER_POOL, PROXY_POOL, Param};
 use cluster::layout::spec::Role;
@@ -28,7 +30,17 @@ const SUMMARY: EventType = EventType::new(
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
 const READINGS_A_SUMMARY: u32 = 5;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match live() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weather: {}", causes::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn live() -> Result<(), Box<dyn Error>> {
     let mut cluster = Cluster::take_seat()?;
     match std::env::args().nth(1).as_deref() {
         Some("sensor") => measure(&mut cluster)?,

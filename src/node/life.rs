@@ -116,9 +116,12 @@ impl Part {
 /// A layout in which this node cannot be is no better at the next birth.
 fn cannot_join(error: ClusterError) -> io::Error {
     let kind = match &error {
-        ClusterError::Roster(_) | ClusterError::Pool(_) | ClusterError::Topic(_) => {
-            io::ErrorKind::InvalidInput
-        }
+        ClusterError::Roster(_)
+        | ClusterError::Pool(_)
+        | ClusterError::Topic(_)
+        | ClusterError::NoSeatFor { .. }
+        | ClusterError::OtherSeat { .. }
+        | ClusterError::Name { .. } => io::ErrorKind::InvalidInput,
         ClusterError::Seat(_)
         | ClusterError::Layout(_)
         | ClusterError::Announced

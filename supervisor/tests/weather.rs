@@ -6,8 +6,9 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use common::{Cluster, PATIENCE, Start, wait_or_tell};
+use common::{Cluster, PATIENCE, Start, layouts, wait_or_tell};
 
 /// Where cargo puts the examples of this package when it builds its tests.
 fn examples() -> PathBuf {
@@ -82,5 +83,40 @@ fn three_roles_of_ones_own_work_together() {
     cluster.replace("aggregator-1");
     let before = archived(&cluster).values().map(Vec::len).max().unwrap();
     has(before + 1);
+    cluster.stop_and_expect_nobody_left();
+}
+
+/// Shows: a program that is to be a node ends with an error that names it, where nobody gave it a seat, and
+/// where it has another node's.
+#[test]
+fn a_program_that_is_not_whom_it_is_to_be_ends() {
+    let mut alone = Command::new(examples().join("weather"));
+    let alone = alone.arg("sensor").env_remove("CLUSTER_SEAT");
+    for (name, said) in [
+        (
+            "stranger",
+            "weather: this program is to be \"stranger\", and has no seat; let the supervisor start it, or check CLUSTER_NODE\n",
+        ),
+        (
+            "no node",
+            "weather: this program is to be \"no node\"; check CLUSTER_NODE: ",
+        ),
+        ("", "weather: this program has no seat in the cluster: "),
+    ] {
+        let output = alone.env("CLUSTER_NODE", name).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{err}");
+        assert!(err.starts_with(said), "{err}");
+    }
+    let program = examples().join("weather");
+    let other = format!(
+        r#"node_type: Worker, command: ["env", "CLUSTER_NODE=stranger", {program:?}, "sensor"], restart: (policy: Never)"#
+    );
+    let layout = layouts::nodes(&[("manager", "node_type: Manager"), ("sensor-1", &other)]);
+    let cluster = Start::with(&layout).start();
+    let said = "weather: this program is to be \"stranger\", and has the seat of \"sensor-1\"; check CLUSTER_NODE\n";
+    cluster.wait_node("sensor-1", "given up", |node| node["state"] == "failed");
+    assert_eq!(cluster.node("sensor-1")["last_exit"]["code"], 1);
+    assert_eq!(cluster.read("sensor-1/stderr.log"), said);
     cluster.stop_and_expect_nobody_left();
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::framework::{EventError, RosterError};
+use crate::names::{NameError, NodeName};
 use crate::node::endpoint::SeatError;
 use crate::pool::{KeyError, PoolError};
 use crate::topic::TooLong;
@@ -13,6 +14,31 @@ pub enum ClusterError {
     /// It got no seat. The stem's word, or the system's.
     #[error("this program has no seat in the cluster")]
     Seat(#[from] SeatError),
+    /// It is to be a node, and nobody has started it as one. The caller's fault.
+    #[error(
+        "this program is to be \"{name}\", and has no seat; let the supervisor start it, or check CLUSTER_NODE"
+    )]
+    NoSeatFor {
+        /// The node that it is to be.
+        name: NodeName,
+    },
+    /// It is to be another node than the one whose seat it has. The caller's fault.
+    #[error("this program is to be \"{name}\", and has the seat of \"{seat}\"; check CLUSTER_NODE")]
+    OtherSeat {
+        /// The node that it is to be.
+        name: NodeName,
+        /// The node that it is.
+        seat: NodeName,
+    },
+    /// No node can have the name that it is to have. The caller's fault.
+    #[error("this program is to be \"{text}\"; check CLUSTER_NODE")]
+    Name {
+        /// What the variable says.
+        text: String,
+        /// Which rule it breaks.
+        #[source]
+        source: NameError,
+    },
     /// The layout that came with the seat cannot be read. A bug: both sides are ours.
     #[error("cannot read the layout that came with the seat")]
     Layout(#[source] io::Error),

@@ -17,6 +17,7 @@
 
 mod error;
 mod handler;
+mod joining;
 mod members;
 mod publish;
 mod queries;
@@ -30,7 +31,6 @@ pub use handler::{Handler, Received};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use super::endpoint::{Endpoint, Outbox, SeatError};
 use crate::data::Timestamp;
@@ -108,24 +108,6 @@ impl AsMut<Outbox> for Cluster {
 }
 
 impl Cluster {
-    /// Takes the seat that the layout gave to this program: a command with a `node_type`. Once. Waits for
-    /// the stem, at most ten seconds.
-    ///
-    /// # Errors
-    /// [`ClusterError::Seat`], and what [`Cluster::over`] says.
-    pub fn take_seat() -> Result<Self, ClusterError> {
-        Self::over(Endpoint::from_environment()?)
-    }
-
-    /// Attaches a program that is no node of the layout: it sees the nodes, publishes and subscribes, and
-    /// is in no pool. `path`: `attach.sock` in the run directory.
-    ///
-    /// # Errors
-    /// [`ClusterError::Seat`], for one if the name is taken, and what [`Cluster::over`] says.
-    pub fn attach(path: &Path, name: Option<NodeName>) -> Result<Self, ClusterError> {
-        Self::over(Endpoint::attach(path, name, Role::None)?)
-    }
-
     /// The framework over an endpoint, which has not announced itself.
     ///
     /// # Errors
