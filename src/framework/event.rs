@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::NodeId;
+use super::{EventError, NodeId};
 use crate::names::NodeName;
 
 /// What a node is told of its cluster. Raised locally only.
@@ -80,6 +80,23 @@ pub enum MembershipError {
     UnknownId {
         /// Which.
         id: NodeId,
+    },
+}
+
+/// What somebody else said that cannot be; what the seeds' reporter is told. A peer's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// A greeting or a loss.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    /// An event that this node has declared otherwise. It was dropped.
+    #[error("dropped an event on \"{topic}\"; let all nodes declare it alike")]
+    Event {
+        /// Where it came.
+        topic: String,
+        /// What does not fit.
+        #[source]
+        error: EventError,
     },
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::data::message::Event;
-use crate::data::{DEPTH_MAX, Kind, Set, Table, Value};
+use crate::data::{DEPTH_MAX, Items, Kind, Set, Table, Value};
 
 /// The type of an event's argument, by the name it has in Zeek's scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,36 +135,89 @@ impl EventType {
     /// # Errors
     /// [`EventError`] says which argument does not fit.
     pub fn event(&self, mut args: Vec<Value>) -> Result<Event, EventError> {
+        for (arg, param) in args.iter_mut().zip(self.params()) {
+            param.adopt(arg);
+        }
+        self.check(&args)?;
+        Ok(Event::new(self.name(), args))
+    }
+
+    /// Finds whether these arguments are what is declared, and can be read at the other end.
+    ///
+    /// # Errors
+    /// [`EventError`] says which argument does not fit.
+    pub fn check(&self, args: &[Value]) -> Result<(), EventError> {
+        self.check_count(args.len())?;
+        for (index, (arg, param)) in (1..).zip(args.iter().zip(self.params())) {
+            self.check_arg(index, *param, arg.kind(), || has_holes(arg))?;
+        }
+        check_depth(self.name(), args)
+    }
+
+    /// Finds whether the arguments of an event that came are what is declared.
+    ///
+    /// # Errors
+    /// [`EventError`] says which argument does not fit.
+    pub fn check_view(&self, args: Items<'_>) -> Result<(), EventError> {
+        self.check_count(args.len())?;
+        for (index, (arg, param)) in (1..).zip(args.zip(self.params())) {
+            let has_holes = || {
+                let mut elements = arg.as_vector().into_iter().flatten();
+                elements.any(|element| element.kind() == Kind::None)
+            };
+            self.check_arg(index, *param, arg.kind(), has_holes)?;
+        }
+        Ok(())
+    }
+
+    fn check_count(&self, got: usize) -> Result<(), EventError> {
+        let expected = self.params.len();
+        if got == expected {
+            return Ok(());
+        }
+        Err(EventError::Count {
+            event: self.name().to_owned(),
+            got,
+            expected,
+        })
+    }
+
+    fn check_arg(
+        &self,
+        index: usize,
+        param: Param,
+        got: Kind,
+        has_holes: impl FnOnce() -> bool,
+    ) -> Result<(), EventError> {
         let event = || self.name().to_owned();
-        let (got, expected) = (args.len(), self.params.len());
-        if got != expected {
-            return Err(EventError::Count {
+        if param.kind().is_some_and(|kind| kind != got) {
+            return Err(EventError::Type {
                 event: event(),
+                index,
                 got,
-                expected,
+                expected: param,
             });
         }
-        for (index, (arg, param)) in (1..).zip(args.iter_mut().zip(self.params())) {
-            param.adopt(arg);
-            if !param.takes(arg) {
-                return Err(EventError::Type {
-                    event: event(),
-                    index,
-                    got: arg.kind(),
-                    expected: *param,
-                });
-            }
-            if *param == Param::Vector && has_holes(arg) {
-                let event = event();
-                return Err(EventError::Holes { event, index });
-            }
-            // Message, content and arguments are vectors around it.
-            if !fits(arg, DEPTH_MAX - 3) {
-                let event = event();
-                return Err(EventError::TooDeep { event, index });
-            }
+        if param == Param::Vector && has_holes() {
+            let event = event();
+            return Err(EventError::Holes { event, index });
         }
-        Ok(Event::new(event(), args))
+        Ok(())
+    }
+}
+
+/// Finds whether the arguments of an event that nobody has declared can be read at the other end.
+///
+/// # Errors
+/// [`EventError::TooDeep`] says which cannot.
+pub fn check_depth(event: &str, args: &[Value]) -> Result<(), EventError> {
+    // Message, content and arguments are vectors around it.
+    match args.iter().position(|arg| !fits(arg, DEPTH_MAX - 3)) {
+        Some(position) => Err(EventError::TooDeep {
+            event: event.to_owned(),
+            index: position + 1,
+        }),
+        None => Ok(()),
     }
 }
 
@@ -189,10 +242,6 @@ impl Param {
             Self::Table => Kind::Table,
             Self::Vector | Self::Record => Kind::Vector,
         })
-    }
-
-    fn takes(self, value: &Value) -> bool {
-        self.kind().is_none_or(|kind| kind == value.kind())
     }
 
     /// An empty set or table says not what it is one of.
@@ -319,6 +368,31 @@ mod tests {
         assert_eq!(refused, Err(EventError::Holes { event, index: 1 }));
         assert!(of(Param::Record).event(vec![holes.clone()]).is_ok());
         assert!(of(Param::Any).event(vec![holes]).is_ok());
+    }
+
+    /// Shows: what comes is looked at as what goes is, but for an empty set or table, which says what it
+    /// is.
+    #[test]
+    fn what_comes_is_checked_as_what_goes() {
+        let declared = EventType::new("e", &[Param::Vector, Param::Set, Param::Any]);
+        let (set, table) = (Value::Set(Set::default()), Value::Table(Table::default()));
+        let whole = Value::Vector(vec![1_u64.into()]);
+        let holes = Value::Vector(vec![1_u64.into(), Value::None]);
+        for args in [
+            vec![whole.clone(), set.clone(), holes.clone()],
+            vec![holes.clone(), set.clone(), whole.clone()],
+            vec![set.clone(), set, whole.clone()],
+            vec![whole.clone(), table, Value::None],
+            vec![whole],
+            Vec::new(),
+        ] {
+            let mut bytes = Vec::new();
+            Event::new("e", args.clone()).encode(&mut bytes);
+            let view = crate::data::message::EventView::parse(&bytes).unwrap();
+            let came = declared.check_view(view.args());
+            assert_eq!(came, declared.check(&args), "{args:?}");
+            assert_eq!(came.is_ok(), args.get(2) == Some(&holes), "{args:?}");
+        }
     }
 
     /// Shows: what passes can be read at the other end, and one step deeper can not.

@@ -23,8 +23,10 @@ mod tags;
 #[cfg(test)]
 pub(crate) mod sample;
 
-pub use event::{BackendError, ClusterEvent, EndpointInfo, MembershipError, NetworkInfo};
-pub use event_type::{EventError, EventType, Param};
+pub use event::{
+    BackendError, ClusterEvent, EndpointInfo, MembershipError, NetworkInfo, PeerError,
+};
+pub use event_type::{EventError, EventType, Param, check_depth};
 pub use membership::Membership;
 pub use node_id::NodeId;
 pub use roster::{Roster, RosterError};

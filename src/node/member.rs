@@ -7,7 +7,8 @@ use std::os::fd::OwnedFd;
 use super::cluster::{Cluster, ClusterError, Handler};
 use super::endpoint::Endpoint;
 use super::say::say;
-use crate::framework::{BackendError, FullyConnected, MembershipError, NodeId};
+use crate::causes;
+use crate::framework::{BackendError, FullyConnected, NodeId, PeerError};
 use crate::names::NodeName;
 
 /// Its cluster, and what it says of it.
@@ -88,8 +89,12 @@ impl Handler for Voice {
         say("backend_error", &format_args!("error={text:?}"));
     }
 
-    fn error(&mut self, _: &mut Cluster, error: &MembershipError) {
-        let text = error.to_string();
-        say("membership_error", &format_args!("error={text:?}"));
+    fn error(&mut self, _: &mut Cluster, error: &PeerError) {
+        let event = match error {
+            PeerError::Membership(_) => "membership_error",
+            PeerError::Event { .. } => "event_error",
+        };
+        let text = causes::chain(error);
+        say(event, &format_args!("error={text:?}"));
     }
 }

@@ -3,7 +3,7 @@
 use super::Cluster;
 use crate::data::message::{EventView, MessageError};
 use crate::data::{Items, Timestamp, View};
-use crate::framework::{BackendError, FullyConnected, MembershipError, NodeId};
+use crate::framework::{BackendError, FullyConnected, NodeId, PeerError};
 use crate::names::NodeName;
 
 /// A program's answers. Each has a default that does nothing, or what its comment says. They are called
@@ -49,16 +49,18 @@ pub trait Handler {
         let _ = cluster;
     }
 
-    /// `Cluster::Backend::error`: trouble that no call could return. By default it is logged.
+    /// `Cluster::Backend::error`: trouble that no call could return, and events that cannot be serialized,
+    /// which the call that was to publish them refuses as well. By default it is logged.
     fn backend_error(&mut self, cluster: &mut Cluster, error: &BackendError) {
         let _ = cluster;
         log::error!("event=backend_error error=\"{error}\"");
     }
 
     /// Somebody said what cannot be. By default it is logged.
-    fn error(&mut self, cluster: &mut Cluster, error: &MembershipError) {
+    fn error(&mut self, cluster: &mut Cluster, error: &PeerError) {
         let _ = cluster;
-        log::error!("event=membership_error error=\"{error}\"");
+        let error = crate::causes::chain(error);
+        log::error!("event=peer_error error=\"{error}\"");
     }
 
     /// `Cluster::log`: a line for `cluster.log`.

@@ -107,7 +107,7 @@ impl Cluster {
                 }
                 ClusterEvent::NodeDown { name, id } => handler.node_down(self, &name, &id),
                 ClusterEvent::Log(message) => handler.log(self, &message),
-                ClusterEvent::Error(error) => handler.error(self, &error),
+                ClusterEvent::Error(error) => handler.error(self, &error.into()),
                 ClusterEvent::BackendError(error) => handler.backend_error(self, &error),
             }
         }

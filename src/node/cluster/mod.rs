@@ -15,6 +15,7 @@
 //! Two defects of the model are not copied: every loss raises `node_down`, also where this side ended
 //! the connection; and two processes of one name never count as two nodes.
 
+mod declaring;
 mod error;
 mod handler;
 mod joining;
@@ -45,6 +46,7 @@ use crate::names::NodeName;
 use crate::pool::PoolSpec;
 use crate::sys;
 
+use declaring::Declared;
 use members::Seen;
 use publish::OwnTurns;
 use starting::Progress;
@@ -66,6 +68,7 @@ pub struct Cluster {
     seen: Seen,
     progress: Progress,
     hooks: Hooks,
+    declared: Declared,
     /// Events that this node gave to itself.
     own_turns: OwnTurns,
     /// Raised in the next turn, after what is raised already.
@@ -131,6 +134,7 @@ impl Cluster {
             seen: Seen::default(),
             progress: Progress::default(),
             hooks: Hooks::default(),
+            declared: Declared::default(),
             own_turns: OwnTurns::default(),
             troubles: VecDeque::new(),
             stamps: Stamps::default(),

@@ -67,7 +67,8 @@ impl Cluster {
         })
     }
 
-    /// `Cluster::publish`: sends an event to every other node that subscribed the topic.
+    /// `Cluster::publish`: sends an event to every other node that subscribed the topic. One that was
+    /// [declared](Cluster::declare) has to fit its declaration.
     ///
     /// May wait as [`crate::node::endpoint::Outbox::publish`] does.
     ///
@@ -148,6 +149,12 @@ impl Cluster {
             return Err(EventError::Unset.into());
         }
         check_length(topic.as_bytes())?;
+        if let Err(error) = self.declared.check(event) {
+            if matches!(error, EventError::Holes { .. } | EventError::TooDeep { .. }) {
+                self.trouble(format!("cannot serialize: {error}"));
+            }
+            return Err(error.into());
+        }
         let metadata = self.metadata_of(event);
         let metadata = metadata.as_ref().or(event.metadata.as_ref());
         self.buffer.clear();

@@ -9,13 +9,13 @@ use crate::layout::spec::Role;
 use crate::names::NodeName;
 
 /// From each node to the manager.
-const FULLY_CONNECTED: EventType = EventType::new(
+pub(super) const FULLY_CONNECTED: EventType = EventType::new(
     "Cluster::Experimental::node_fully_connected",
     &[Param::String, Param::String, Param::Bool],
 );
 
 /// From the manager to everybody.
-const STARTED: EventType = EventType::new("Cluster::Experimental::cluster_started", &[]);
+pub(super) const STARTED: EventType = EventType::new("Cluster::Experimental::cluster_started", &[]);
 
 /// How far this node is, and at the manager the whole cluster.
 #[derive(Debug, Default)]
@@ -108,10 +108,7 @@ impl Cluster {
         }
         match event.decode().ok().and_then(|event| report_of(&event)) {
             Some(report) => self.on_fully_connected(&report, handler),
-            None => self.trouble(format!(
-                "arguments of {} do not fit",
-                FULLY_CONNECTED.name()
-            )),
+            None => self.trouble(format!("{} names no node", FULLY_CONNECTED.name())),
         }
         true
     }

@@ -138,7 +138,7 @@ impl Cluster {
             Ok(event) => event,
             Err(why) => return handler.payload(self, topic, payload, why),
         };
-        if self.take_own(event, handler) {
+        if self.refuse(topic, event, handler) || self.take_own(event, handler) {
             return;
         }
         let said = event.metadata();

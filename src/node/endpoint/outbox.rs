@@ -17,6 +17,7 @@ use super::subscriptions::Subscriptions;
 use crate::data::Value;
 use crate::data::message::encode_event;
 use crate::fabric::{Ask, Class, FabricSpec, Policy, Slot, Wait};
+use crate::framework::check_depth;
 use crate::shm::bell::{Ringer, Sleeper};
 use crate::shm::board::{Entry, State};
 use crate::shm::ring::DropReason;
@@ -175,8 +176,13 @@ impl Outbox {
         usize::try_from(self.spec.record_bytes_max).unwrap_or(usize::MAX)
     }
 
-    /// Publishes an event, encoded once for everybody. Otherwise as [`Outbox::publish`].
+    /// Publishes an event, encoded once for everybody. Otherwise as [`Outbox::publish`]; false, too, where
+    /// the arguments are so deep in one another that nobody could read them.
     pub fn publish_event(&mut self, topic: &[u8], name: &str, args: &[Value]) -> bool {
+        if let Err(error) = check_depth(name, args) {
+            log::error!("event=not_published error=\"{error}\"");
+            return false;
+        }
         let mut encoded = std::mem::take(&mut self.encoded);
         encoded.clear();
         encode_event(name, args, None, &mut encoded);
