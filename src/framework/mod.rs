@@ -14,6 +14,7 @@
 mod event;
 mod event_type;
 mod membership;
+mod named_node;
 mod node_id;
 mod roster;
 mod started;
@@ -28,6 +29,7 @@ pub use event::{
 };
 pub use event_type::{EventError, EventType, Param, check_depth};
 pub use membership::Membership;
+pub use named_node::NamedNode;
 pub use node_id::NodeId;
 pub use roster::{Roster, RosterError};
 pub use started::{Connecting, FullyConnected, Starting};
@@ -36,5 +38,6 @@ pub use tags::{BackendTag, EventSerializerTag, LogSerializerTag, UnknownTag, Vis
 
 pub use crate::layout::seats::FrameworkSpec;
 pub use crate::topic::scheme::{
-    CONTROL, LOGGER_POOL, PROXY_POOL, SUPERVISOR, TABLE_PREFIX, TopicScheme, Topics, WORKER_POOL,
+    CONTROL, LOGGER_POOL, PROXY_POOL, SUPERVISOR, TABLE_PREFIX, TopicFunction, TopicScheme, Topics,
+    WORKER_POOL,
 };

@@ -31,6 +31,19 @@ pub enum TopicScheme {
     Dot,
 }
 
+/// A function of the program's that makes a topic of a name or an id. What it makes has to end so that no
+/// other one begins with it.
+#[derive(Clone, Copy, Debug)]
+pub struct TopicFunction(pub fn(&str) -> String);
+
+impl PartialEq for TopicFunction {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::fn_addr_eq(self.0, other.0)
+    }
+}
+
+impl Eq for TopicFunction {}
+
 /// The topics of a cluster as they are in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topics {
@@ -52,6 +65,13 @@ pub struct Topics {
     pub log_prefix: String,
     /// `Cluster::Experimental::cluster_started_topic`: the manager says there that all nodes reach all.
     pub started: String,
+    /// `node_topic`, redefined; `None`: as the scheme and `node_prefix` say. A program's own, so it does
+    /// not travel.
+    #[serde(skip)]
+    pub node_by: Option<TopicFunction>,
+    /// `nodeid_topic`, redefined; `None`: as the scheme and `nodeid_prefix` say. A program's own, too.
+    #[serde(skip)]
+    pub nodeid_by: Option<TopicFunction>,
 }
 
 impl Default for Topics {
@@ -78,6 +98,8 @@ impl Topics {
             nodeid_prefix: prefix("nodeid"),
             log_prefix: "zeek/logs/".to_owned(),
             started: "zeek/cluster/experimental/started".to_owned(),
+            node_by: None,
+            nodeid_by: None,
         }
     }
 
@@ -85,18 +107,28 @@ impl Topics {
     /// does not reach `worker-10`.
     #[must_use]
     pub fn node_topic(&self, name: &str) -> String {
-        self.scheme.below(&self.node_prefix, name)
+        match self.node_by {
+            Some(function) => function.0(name),
+            None => self.scheme.below(&self.node_prefix, name),
+        }
     }
 
     /// `nodeid_topic`: reaches the process of this node id. Ends with a separator, too.
     #[must_use]
     pub fn nodeid_topic(&self, id: &str) -> String {
-        self.scheme.below(&self.nodeid_prefix, id)
+        match self.nodeid_by {
+            Some(function) => function.0(id),
+            None => self.scheme.below(&self.nodeid_prefix, id),
+        }
     }
 
-    /// Whose topic [`Topics::nodeid_topic`] made this, if it did.
+    /// Whose topic [`Topics::nodeid_topic`] made this, if it did. `None` where that is the program's own
+    /// function, which has no way back.
     #[must_use]
     pub fn nodeid_of<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        if self.nodeid_by.is_some() {
+            return None;
+        }
         let id = topic.strip_prefix(self.nodeid_prefix.as_str())?;
         let id = match self.scheme {
             TopicScheme::Slash => id,
@@ -235,6 +267,25 @@ mod tests {
         assert!(topics.broadcast_topics().contains(&"site/worker"));
         assert_eq!(topics.type_topic(Role::Worker), Some("site/worker"));
         assert_eq!(topics.type_topic(Role::Control), None);
+    }
+
+    #[test]
+    fn a_programs_own_functions_name_nodes_and_processes() {
+        let topics = Topics {
+            node_by: Some(TopicFunction(|name| format!("site/{name}/"))),
+            nodeid_by: Some(TopicFunction(|id| format!("process/{id}/"))),
+            ..Topics::default()
+        };
+        assert_eq!(topics.node_topic("worker-1"), "site/worker-1/");
+        assert_eq!(topics.nodeid_topic("4711"), "process/4711/");
+        assert_eq!(topics.nodeid_of("process/4711/"), None);
+        assert_eq!(topics.nodeid_of("zeek/cluster/nodeid/4711/"), None);
+        assert_eq!(topics, topics.clone());
+        assert_ne!(topics, Topics::default());
+        // They stay with the program: nobody else could call them.
+        let travelled = serde_json::to_string(&topics).unwrap();
+        let came: Topics = serde_json::from_str(&travelled).unwrap();
+        assert_eq!(came, Topics::default());
     }
 
     #[test]

@@ -39,6 +39,7 @@ impl Cluster {
     }
 
     /// `nodeid_to_node`: the node that a process is, while it is connected.
+    /// [`NamedNode`](crate::framework::NamedNode) makes the seeds' null node of `None`.
     #[must_use]
     pub fn nodeid_to_node(&self, id: &NodeId) -> Option<(&NodeName, &Node)> {
         self.membership.nodeid_to_node(id)
