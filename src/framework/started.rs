@@ -40,13 +40,6 @@ impl Connecting {
     pub fn new(roster: &Roster, id: NodeId, visibility: Visibility) -> Option<Self> {
         let name = roster.local()?.clone();
         let local = roster.local_node()?;
-        let pending = match visibility {
-            Visibility::Partial => roster.dials().into_iter().cloned().collect(),
-            Visibility::Full => {
-                let others = roster.nodes().keys().filter(|other| **other != name);
-                others.cloned().collect()
-            }
-        };
         Some(Self {
             node_type: local.node_type,
             manager: local.manager.clone(),
@@ -56,8 +49,36 @@ impl Connecting {
                 resending: false,
             },
             visibility,
-            pending,
+            pending: to_reach(roster, visibility),
         })
+    }
+
+    /// A node that this one is not to connect to: it is not waited for. To be said before
+    /// [`Connecting::at_start`].
+    pub fn spare(&mut self, name: &NodeName) {
+        self.pending.remove(name);
+    }
+
+    /// There is another layout: who is not in it any more is not waited for, and who is new is, but for
+    /// those who are to be spared. Returns what is to be reported, if all who are left are reached.
+    #[must_use]
+    pub fn relayout(
+        &mut self,
+        before: &Roster,
+        after: &Roster,
+        spared: &BTreeSet<NodeName>,
+    ) -> Option<FullyConnected> {
+        if let Some(local) = after.local_node() {
+            self.node_type = local.node_type;
+            self.manager.clone_from(&local.manager);
+        }
+        let was_pending = !self.pending.is_empty();
+        let known = to_reach(before, self.visibility);
+        let mut pending = to_reach(after, self.visibility);
+        pending.retain(|name| self.pending.contains(name) || !known.contains(name));
+        pending.retain(|name| !spared.contains(name));
+        self.pending = pending;
+        (was_pending && self.pending.is_empty()).then(|| self.own.clone())
     }
 
     /// To be asked once, at the start: a manager that must reach nobody reports itself.
@@ -87,6 +108,18 @@ impl Connecting {
     }
 }
 
+/// Whom the local node must reach.
+fn to_reach(roster: &Roster, visibility: Visibility) -> BTreeSet<NodeName> {
+    match visibility {
+        Visibility::Partial => roster.dials().into_iter().cloned().collect(),
+        Visibility::Full => {
+            let nodes = roster.nodes().keys();
+            let others = nodes.filter(|name| roster.local() != Some(name));
+            others.cloned().collect()
+        }
+    }
+}
+
 /// The manager's count of who is fully connected.
 #[derive(Clone, Debug)]
 pub struct Starting {
@@ -101,16 +134,23 @@ impl Starting {
     /// Nobody has reported.
     #[must_use]
     pub fn new(roster: &Roster, visibility: Visibility) -> Self {
-        let loggers = roster.nodes_with_type(Role::Logger);
-        let silent = loggers
-            .filter(|(_, node)| visibility == Visibility::Partial && node.manager.is_none())
-            .map(|(name, _)| name.clone())
-            .collect();
         Self {
             waiting: roster.nodes().keys().cloned().collect(),
-            silent,
+            silent: silent(roster, visibility),
             is_started: false,
         }
+    }
+
+    /// There is another layout: who is not in it any more need not report, and who is new must. Returns
+    /// the same as [`Starting::node_fully_connected`].
+    #[must_use]
+    pub fn relayout(&mut self, before: &Roster, after: &Roster, visibility: Visibility) -> bool {
+        self.waiting.retain(|name| after.node(name).is_some());
+        let new = after.nodes().keys();
+        let new = new.filter(|name| before.node(name).is_none());
+        self.waiting.extend(new.cloned());
+        self.silent = silent(after, visibility);
+        self.starts()
     }
 
     /// A node is fully connected, maybe this one. Returns whether `cluster_started` is to be raised, here
@@ -129,11 +169,21 @@ impl Starting {
 
     fn count(&mut self, name: &NodeName) -> bool {
         self.waiting.remove(name);
-        if !self.waiting.is_empty() {
-            return false;
-        }
-        !std::mem::replace(&mut self.is_started, true)
+        self.starts()
     }
+
+    fn starts(&mut self) -> bool {
+        self.waiting.is_empty() && !std::mem::replace(&mut self.is_started, true)
+    }
+}
+
+/// The loggers that know no manager to report to.
+fn silent(roster: &Roster, visibility: Visibility) -> BTreeSet<NodeName> {
+    let loggers = roster.nodes_with_type(Role::Logger);
+    loggers
+        .filter(|(_, node)| visibility == Visibility::Partial && node.manager.is_none())
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 #[cfg(test)]
@@ -210,6 +260,77 @@ mod tests {
         }
         assert_eq!(starts, 0);
         assert!(starting.waiting.is_empty());
+    }
+
+    /// The layout without these nodes.
+    fn without(local: &str, gone: &[&str]) -> Roster {
+        let mut left = nodes();
+        left.retain(|name, _| !gone.contains(&name.as_str()));
+        Roster::new(Some(name(local)), left)
+    }
+
+    #[test]
+    fn who_is_given_up_is_not_waited_for_and_who_is_new_is() {
+        let (all, less) = (roster("manager"), without("manager", &["worker-10"]));
+        for (visibility, gone) in [
+            (Visibility::Full, "worker-10"),
+            (Visibility::Partial, "logger-1"),
+        ] {
+            let less = without("worker-1", &[gone]);
+            let mut worker = connecting("worker-1", visibility);
+            for other in nodes().keys().filter(|other| other.as_str() != gone) {
+                assert_eq!(worker.node_up(other), None, "{other}");
+            }
+            let none = BTreeSet::new();
+            let report = worker.relayout(&roster("worker-1"), &less, &none);
+            assert_eq!(report.unwrap().name, name("worker-1"));
+            // Without a change there is nothing to report again; who is back is waited for.
+            assert_eq!(worker.relayout(&less, &less, &none), None);
+            let back = roster("worker-1");
+            assert_eq!(worker.relayout(&less, &back, &none), None);
+            assert_eq!(worker.node_up(&name("manager")), None);
+            assert!(worker.node_up(&name(gone)).is_some());
+        }
+        let mut starting = Starting::new(&all, Visibility::Full);
+        let report = |name: &NodeName| FullyConnected {
+            name: name.clone(),
+            id: id(name.as_str()),
+            resending: false,
+        };
+        for other in less.nodes().keys() {
+            assert!(!starting.node_fully_connected(&report(other)));
+        }
+        let mut grown = starting.clone();
+        assert!(starting.relayout(&all, &less, Visibility::Full));
+        assert!(!starting.relayout(&less, &all, Visibility::Full), "once");
+        let one = without("manager", &["proxy-1", "worker-10"]);
+        let mut other = Starting::new(&one, Visibility::Full);
+        for name in one.nodes().keys().skip(1) {
+            assert!(!other.node_fully_connected(&report(name)));
+        }
+        assert!(!other.relayout(&one, &less, Visibility::Full));
+        let last = one.nodes().keys().next().unwrap();
+        assert!(!other.node_fully_connected(&report(last)));
+        assert!(other.node_fully_connected(&report(&name("proxy-1"))));
+        assert!(grown.node_fully_connected(&report(&name("worker-10"))));
+    }
+
+    #[test]
+    fn who_is_spared_is_not_waited_for() {
+        let spared = BTreeSet::from([name("worker-10"), name("worker-2")]);
+        let mut worker = connecting("worker-1", Visibility::Full);
+        spared.iter().for_each(|name| worker.spare(name));
+        let mut reports = Vec::new();
+        let others = nodes().into_keys().filter(|one| one.as_str() != "worker-1");
+        for other in others.filter(|other| !spared.contains(other)) {
+            reports.extend(worker.node_up(&other));
+        }
+        assert_eq!(reports.len(), 1);
+        let less = without("worker-1", &["worker-2", "proxy-2"]);
+        let all = roster("worker-1");
+        assert_eq!(worker.relayout(&all, &less, &spared), None);
+        assert_eq!(worker.relayout(&less, &all, &spared), None);
+        assert_eq!(worker.pending, BTreeSet::from([name("proxy-2")]));
     }
 
     #[test]

@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cluster::framework::BackendError;
+use cluster::framework::{BackendError, PeerError};
 use cluster::names::NodeName;
 use cluster::node::Cluster as Member;
 use cluster::node::cluster::{ClusterError, Handler};
-use common::{Cluster, PATIENCE, Start, number_of, processes, wait_for};
+use cluster::node::endpoint::Outbox;
+use common::{Cluster, PATIENCE, Start, layouts, number_of, processes, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -216,13 +217,33 @@ fn every_kill_is_seen_by_everybody_once() {
         for life in &lives {
             life.view();
             assert_eq!(life.history(node), [] as [&str; 0], "{node} saw itself");
-            assert_eq!(
-                life.count("membership_error") + life.count("backend_error"),
-                0
-            );
         }
     }
     assert_eq!(deaths, count);
+    expect_no_errors(&cluster, &NODES);
+    cluster.stop_and_expect_nobody_left();
+}
+
+/// Shows: bytes that are no message are told of by the node that they reach, which goes on.
+#[test]
+fn what_cannot_be_read_is_told_of_and_the_node_goes_on() {
+    let cluster = start();
+    let mut tester = Member::attach(&cluster.attach_socket(), None).unwrap();
+    tester.init().unwrap();
+    let topic = tester.node_topic("worker-1");
+    let outbox: &mut Outbox = tester.as_mut();
+    assert!(outbox.publish(topic.as_bytes(), b"\xff\xff"));
+    cluster.wait_said(&["worker-1"], "backend_error");
+    let said = cluster.read("worker-1/stdout.log");
+    let line = said.lines().find(|line| line.contains("backend_error"));
+    let told = "local_error: what came on \\\"zeek/cluster/node/worker-1/\\\" cannot be read: ";
+    assert!(line.unwrap().contains(told), "{said}");
+    kill(&cluster, "worker-2", Signal::SIGKILL);
+    let lives = cluster.lives("worker-1");
+    assert_eq!((lives.len(), lives[0].count("backend_error")), (1, 1));
+    for other in NODES.iter().filter(|node| **node != "worker-1") {
+        expect_no_errors(&cluster, &[other]);
+    }
     cluster.stop_and_expect_nobody_left();
 }
 
@@ -311,6 +332,7 @@ struct Witness {
     up: BTreeSet<String>,
     downs: usize,
     errors: Vec<BackendError>,
+    faults: Vec<PeerError>,
 }
 
 impl Handler for Witness {
@@ -329,10 +351,25 @@ impl Handler for Witness {
     fn backend_error(&mut self, _: &mut Member, error: &BackendError) {
         self.errors.push(error.clone());
     }
+
+    fn error(&mut self, _: &mut Member, error: &PeerError) {
+        self.faults.push(error.clone());
+    }
+}
+
+/// No node had anything to say against another one.
+fn expect_no_errors(cluster: &Cluster, nodes: &[&str]) {
+    for node in nodes {
+        for life in cluster.lives(node) {
+            for error in ["membership_error", "event_error", "backend_error"] {
+                assert_eq!(life.count(error), 0, "{node}: {life:?}");
+            }
+        }
+    }
 }
 
 /// Shows: a node that joins by a new layout is seen by all who were there before, and one that leaves
-/// it is missed.
+/// it is missed, once and without a word of error.
 #[test]
 fn a_node_of_a_new_layout_is_seen_by_those_who_were_there() {
     let cluster = start();
@@ -358,6 +395,38 @@ fn a_node_of_a_new_layout_is_seen_by_those_who_were_there() {
     cluster.signal(Signal::SIGHUP);
     wait("worker-5 leaves", &|seen| seen.downs == 1);
     cluster.wait_views(&NODES);
+    // An order that everybody carries out after the new layout.
+    kill(&cluster, "worker-1", Signal::SIGKILL);
+    wait("worker-1 is missed", &|seen| seen.downs == 2);
     assert_eq!(seen.errors, []);
+    assert_eq!(seen.faults, []);
+    expect_no_errors(&cluster, &NODES);
+    cluster.stop_and_expect_nobody_left();
+}
+
+/// Shows: a node that the layout gives up before it has come is waited for no longer: the cluster
+/// starts without it.
+#[test]
+fn a_cluster_starts_without_a_node_that_was_given_up() {
+    // It has a seat, and never takes it.
+    let mute = layouts::entry(&["node_type: Worker", layouts::IDLE]);
+    let all = [
+        ("manager", "node_type: Manager"),
+        ("worker-1", "node_type: Worker"),
+        ("worker-2", mute.as_str()),
+    ];
+    let nodes = ["manager", "worker-1"];
+    let cluster = Start::with(&layouts::nodes(&all)).start_ready();
+    cluster.wait_views(&nodes);
+    for node in nodes {
+        assert_eq!(cluster.life(node).count("fully_connected"), 0, "{node}");
+    }
+    cluster.write_layout(&layouts::nodes(&all[..2]));
+    cluster.signal(Signal::SIGHUP);
+    cluster.wait_said(&nodes, "cluster_started");
+    for node in nodes {
+        assert_eq!(cluster.life(node).count("fully_connected"), 1, "{node}");
+    }
+    expect_no_errors(&cluster, &nodes);
     cluster.stop_and_expect_nobody_left();
 }

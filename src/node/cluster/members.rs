@@ -1,10 +1,10 @@
 //! From the board to greetings and losses: what has changed since the last look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Cluster, Handler};
 use crate::fabric::Slot;
-use crate::framework::{ClusterEvent, NodeId, Roster};
+use crate::framework::{ClusterEvent, Membership, NodeId, Roster};
 use crate::names::{self, NodeName};
 use crate::shm::board::{Entry, State};
 
@@ -34,7 +34,11 @@ impl Seen {
         self.version != Some(version)
     }
 
-    pub(super) fn look_again(&mut self) {
+    /// Forgets whom another layout has made leave: of them the loss is told. The next look is at
+    /// everybody, for the layout may have new names.
+    pub(super) fn forget_lost(&mut self, membership: &Membership) {
+        self.up
+            .retain(|_, was| membership.nodeid_to_node(&was.id).is_some());
         self.version = None;
     }
 
@@ -42,12 +46,13 @@ impl Seen {
     fn steps<'a>(
         &mut self,
         roster: &Roster,
+        spared: &BTreeSet<NodeName>,
         board: impl Iterator<Item = (Slot, &'a Entry)>,
     ) -> Vec<Step> {
         let is_up = |entry: &Entry| {
             let is_other = roster.local() != Some(&entry.name);
             let is_node = !entry.attached && roster.node(&entry.name).is_some();
-            entry.state == State::Up && is_node && is_other
+            entry.state == State::Up && is_node && is_other && !spared.contains(&entry.name)
         };
         let now: BTreeMap<Slot, &Entry> = board.filter(|(_, entry)| is_up(entry)).collect();
         let mut steps = Vec::new();
@@ -80,7 +85,8 @@ impl Cluster {
             return;
         }
         self.seen.version = Some(outbox.peers_version());
-        let steps = self.seen.steps(self.membership.roster(), outbox.peers());
+        let (roster, spared) = (self.membership.roster(), self.connections.spared());
+        let steps = self.seen.steps(roster, spared, outbox.peers());
         for step in steps {
             let events = match &step {
                 Step::Left(id) => self.membership.left(id),
@@ -135,7 +141,7 @@ mod tests {
 
     fn steps(seen: &mut Seen, board: &[Entry]) -> Vec<Step> {
         let board = (0..).map(Slot).zip(board);
-        seen.steps(&roster("manager"), board)
+        seen.steps(&roster("manager"), &BTreeSet::new(), board)
     }
 
     fn id(byte: u8) -> NodeId {

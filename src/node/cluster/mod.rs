@@ -15,6 +15,7 @@
 //! Two defects of the model are not copied: every loss raises `node_down`, also where this side ended
 //! the connection; and two processes of one name never count as two nodes.
 
+mod connecting;
 mod declaring;
 mod error;
 mod handler;
@@ -36,7 +37,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::endpoint::{Endpoint, Outbox, SeatError};
 use crate::data::Timestamp;
 use crate::framework::{
-    BackendError, BackendTag, ClusterEvent, FrameworkSpec, Membership, NodeId, Roster, Topics,
+    BackendError, BackendTag, FrameworkSpec, Membership, NodeId, Roster, Topics,
     local_subscriptions,
 };
 use crate::layout::Node;
@@ -46,6 +47,7 @@ use crate::names::NodeName;
 use crate::pool::PoolSpec;
 use crate::sys;
 
+use connecting::Connections;
 use declaring::Declared;
 use members::Seen;
 use publish::OwnTurns;
@@ -68,6 +70,7 @@ pub struct Cluster {
     seen: Seen,
     progress: Progress,
     hooks: Hooks,
+    connections: Connections,
     declared: Declared,
     /// Events that this node gave to itself.
     own_turns: OwnTurns,
@@ -134,6 +137,7 @@ impl Cluster {
             seen: Seen::default(),
             progress: Progress::default(),
             hooks: Hooks::default(),
+            connections: Connections::default(),
             declared: Declared::default(),
             own_turns: OwnTurns::default(),
             troubles: VecDeque::new(),
@@ -197,7 +201,8 @@ impl Cluster {
         for topic in self.wanted() {
             self.subscribe(&topic)?;
         }
-        self.progress = Progress::new(&self.membership);
+        self.connections.ask(None, self.membership.roster());
+        self.progress = Progress::new(&self.membership, self.connections.spared());
         self.endpoint.announce();
         self.is_announced = true;
         Ok(())
@@ -219,31 +224,41 @@ impl Cluster {
     }
 
     /// Another layout is in force, or the same once more: then the pools' turns go on where they were.
-    fn relayout(&mut self, file: &OwnedFd) -> Vec<ClusterEvent> {
-        let before = self.wanted();
+    fn relayout(&mut self, file: &OwnedFd, handler: &mut dyn Handler) {
+        let (before, wanted) = (self.membership.roster().clone(), self.wanted());
         let relaid = read(file).and_then(|(nodes, agreed)| {
-            let is_known = nodes == *self.membership.roster().nodes() && agreed == self.agreed;
-            if is_known {
-                return Ok(Vec::new());
+            if nodes == *before.nodes() && agreed == self.agreed {
+                return Ok(None);
             }
             let spec = self.plan.over(agreed.clone());
             let events = self.membership.relayout(nodes, spec)?;
             self.agreed = agreed;
-            self.seen.look_again();
-            Ok(events)
+            Ok(Some(events))
         });
         let events = match relaid {
-            Ok(events) => events,
+            Ok(Some(events)) => events,
+            Ok(None) => return,
             Err(error) => {
-                let message = format!(
-                    "cannot use the new layout: {}",
-                    crate::causes::chain(&error)
-                );
-                self.trouble(message);
-                return Vec::new();
+                let why = crate::causes::chain(&error);
+                return self.trouble(format!("cannot use the new layout: {why}"));
             }
         };
-        // Pools may have other members, and topics other names.
+        self.subscribe_as_laid_out(&wanted);
+        self.seen.forget_lost(&self.membership);
+        let after = self.membership.roster();
+        if self.is_announced {
+            self.connections.ask(Some(&before), after);
+        }
+        let spared = self.connections.spared();
+        let starts = self.progress.relayout(&before, after, spared);
+        self.raise(events, handler);
+        if starts {
+            self.start_cluster(handler);
+        }
+    }
+
+    /// Pools may have other members, and topics other names.
+    fn subscribe_as_laid_out(&mut self, before: &[String]) {
         let after = self.wanted();
         for topic in before.iter().filter(|topic| !after.contains(topic)) {
             self.unsubscribe(topic);
@@ -253,7 +268,6 @@ impl Cluster {
                 self.trouble(error.to_string());
             }
         }
-        events
     }
 }
 

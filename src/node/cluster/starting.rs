@@ -1,9 +1,11 @@
 //! The way to "the cluster has started", by events of the framework's own.
 
+use std::collections::BTreeSet;
+
 use super::{BACKEND, Cluster, Handler, OrReport};
 use crate::data::message::{Event, EventView};
 use crate::framework::{
-    Connecting, EventType, FullyConnected, Membership, NodeId, Param, Starting,
+    Connecting, EventType, FullyConnected, Membership, NodeId, Param, Roster, Starting,
 };
 use crate::layout::spec::Role;
 use crate::names::NodeName;
@@ -29,9 +31,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(membership: &Membership) -> Self {
+    pub(super) fn new(membership: &Membership, spared: &BTreeSet<NodeName>) -> Self {
         let (roster, visibility) = (membership.roster(), BACKEND.visibility());
-        let connecting = Connecting::new(roster, membership.node_id().clone(), visibility);
+        let mut connecting = Connecting::new(roster, membership.node_id().clone(), visibility);
+        if let Some(own) = &mut connecting {
+            spared.iter().for_each(|name| own.spare(name));
+        }
         let is_manager = roster.local_node_type() == Role::Manager;
         Self {
             report: connecting.as_ref().and_then(Connecting::at_start),
@@ -46,6 +51,20 @@ impl Progress {
         let report = self.connecting.as_mut().and_then(|own| own.node_up(name));
         self.report = report.or_else(|| self.report.take());
         self.starting.as_mut().is_some_and(|all| all.node_up(name))
+    }
+
+    /// There is another layout. Returns whether the cluster starts by that.
+    pub(super) fn relayout(
+        &mut self,
+        before: &Roster,
+        after: &Roster,
+        spared: &BTreeSet<NodeName>,
+    ) -> bool {
+        let connecting = self.connecting.as_mut();
+        let report = connecting.and_then(|own| own.relayout(before, after, spared));
+        self.report = report.or_else(|| self.report.take());
+        let starting = self.starting.as_mut();
+        starting.is_some_and(|all| all.relayout(before, after, BACKEND.visibility()))
     }
 
     pub(super) fn has_report(&self) -> bool {

@@ -94,8 +94,7 @@ impl Cluster {
     /// Hands what has come to the handler, and does not wait.
     pub fn dispatch(&mut self, handler: &mut dyn Handler) {
         if let Some(layout) = self.endpoint.take_layout() {
-            let events = self.relayout(&layout);
-            self.raise(events, handler);
+            self.relayout(&layout, handler);
         }
         self.meet(handler);
         self.receive(handler);
