@@ -212,7 +212,9 @@ impl Inner {
         let incarnation = node.incarnation;
         node.socket = Some(ours);
         let (name, role) = (node.name.clone(), node.role);
-        let id = LifeId([u8::try_from(incarnation.0 % 256).unwrap(); 16]);
+        let mut id = [u8::try_from(incarnation.0 % 256).unwrap(); 16];
+        id[0] = u8::try_from(slot.0 % 256).unwrap();
+        let id = LifeId(id);
         self.board.born(slot, incarnation, id, std::process::id());
         let node = &self.nodes[&slot];
         let welcome = Answer::Welcome {

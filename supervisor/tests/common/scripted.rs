@@ -4,11 +4,12 @@
 use std::io::Write;
 
 use cluster::data::{Value, View};
-use cluster::framework::{EventType, Param};
+use cluster::framework::{EventType, NamedNode, Param, PeerError, TopicScheme, Topics};
+use cluster::layout::spec::Role;
 use cluster::names::NodeName;
 use cluster::node::Cluster as Member;
 use cluster::node::cluster::{Handler, OrReport, Received};
-use cluster::pool::PoolSpec;
+use cluster::pool::{HashKey, KeyType, PoolSpec};
 
 use super::{Cluster, PATIENCE, layouts, wait_or_tell};
 
@@ -21,8 +22,11 @@ pub const RR: EventType = EventType::new("Test::rr", &[Param::String, Param::Str
 /// Unsubscribe.
 pub const UNSUBSCRIBE: EventType = EventType::new("Test::unsubscribe", &[Param::String]);
 
+/// Say what the seeds' functions answer.
+pub const ASK: EventType = EventType::new("Test::ask", &[]);
+
 /// Says to a process of the test binary that it is a node, and which pools it defines: `plain`,
-/// `exclusive` or `limited`.
+/// `exclusive` or `limited`; or, as `dot`, that topics have dots.
 const NODE: &str = "TEST_NODE";
 
 /// An entry of a layout: a node of this type, which runs the test `test` of this binary.
@@ -41,6 +45,10 @@ pub fn am_i_a_node() -> bool {
     member.on_unsubscribe(|topic| say(&format!("hook=unsubscribe topic={topic}")));
     member.subscribe("early/").unwrap();
     member.subscribe("early/").unwrap();
+    if pools == "dot" {
+        member.use_topics(Topics::of(TopicScheme::Dot)).unwrap();
+    }
+    member.declare(PING);
     for (name, spec) in specs(&pools, &member) {
         member.register_pool(name, spec).unwrap();
     }
@@ -50,7 +58,7 @@ pub fn am_i_a_node() -> bool {
 
 fn specs(pools: &str, member: &Member) -> Vec<(&'static str, PoolSpec)> {
     let proxy = member.topics().pool_specs()["proxy"].clone();
-    if pools == "plain" {
+    if pools == "plain" || pools == "dot" {
         return Vec::new();
     }
     let limited = PoolSpec {
@@ -71,6 +79,18 @@ fn say(line: &str) {
     std::io::stdout().write_all(line.as_bytes()).unwrap();
 }
 
+/// A key as it is; a set is one of counts.
+fn hash_key(key: &Value) -> HashKey<'_> {
+    let Value::Set(set) = key else {
+        return key.try_into().unwrap();
+    };
+    let elements = set.iter().map(|count| vec![count.try_into().unwrap()]);
+    HashKey::Set {
+        index: vec![KeyType::Count],
+        elements: elements.collect(),
+    }
+}
+
 struct Script;
 
 impl Handler for Script {
@@ -87,8 +107,11 @@ impl Handler for Script {
                 let keys = event.arg(1).unwrap().decode().unwrap();
                 for key in keys.as_vector().unwrap() {
                     let ping = PING.event(vec![key.clone()]).unwrap();
-                    let sent = member.publish_hrw(text(0), key, &ping).or_report();
-                    say(&format!("hrw={key} sent={sent}"));
+                    let sent = member.publish_hrw(text(0), hash_key(key), &ping);
+                    if let Err(error) = &sent {
+                        say(&format!("refused={error}"));
+                    }
+                    say(&format!("hrw={key} sent={}", sent.or_report()));
                 }
             }
             "Test::rr" => {
@@ -100,8 +123,26 @@ impl Handler for Script {
                 }
             }
             "Test::unsubscribe" => say(&format!("was={}", member.unsubscribe(text(0)))),
+            "Test::ask" => {
+                let (all, active) = (
+                    member.get_node_count(Role::Worker),
+                    member.get_active_node_count(Role::Worker),
+                );
+                let (enabled, node_type) = (member.is_enabled(), member.local_node_type());
+                let port = member.local_node_metrics_port();
+                let own = member.node_id().clone();
+                let nobody = NamedNode::from(member.nodeid_to_node(&own));
+                let (name, address) = (nobody.name(), nobody.ip());
+                say(&format!(
+                    "ask workers={active}/{all} enabled={enabled} type={node_type:?} port={port:?} own={name:?}@{address}"
+                ));
+            }
             other => panic!("{other}"),
         }
+    }
+
+    fn error(&mut self, _: &mut Member, error: &PeerError) {
+        say(&format!("error={}", cluster::causes::chain(error)));
     }
 
     fn node_up(&mut self, _: &mut Member, name: &NodeName, _: &cluster::framework::NodeId) {
