@@ -22,6 +22,7 @@ pub mod message;
 pub mod typed;
 
 mod address;
+pub(crate) mod calendar;
 mod containers;
 mod display;
 mod hex;

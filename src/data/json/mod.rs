@@ -24,6 +24,7 @@ mod write;
 
 pub use plain::{decode_plain, decode_plain_row};
 pub use read::{JsonError, JsonReason, decode, decode_data_message};
+pub(crate) use time::read_instant;
 pub use write::{encode, encode_data_message};
 
 /// The key under which a value's kind stands.
