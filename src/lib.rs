@@ -3,7 +3,7 @@
 //! Dependencies point down, in this order:
 //!
 //! * words, pure: [`names`], [`causes`], [`data`], [`topic`], [`pool`], [`layout`], [`fabric`]
-//! * conversations, pure: [`framework`], [`supervise`], [`control`], [`controller`]
+//! * conversations, pure: [`framework`], [`supervise`], [`control`], [`controller`], [`logging`]
 //! * the two unsafe islands: [`shm`], [`sys`]
 //! * the loop: [`net`]
 //! * a running node: [`node`]
@@ -17,6 +17,7 @@ pub mod data;
 pub mod fabric;
 pub mod framework;
 pub mod layout;
+pub mod logging;
 pub mod names;
 pub mod net;
 pub mod node;

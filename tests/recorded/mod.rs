@@ -32,6 +32,7 @@ pub(crate) fn folder() -> Option<PathBuf> {
 }
 
 /// The recordings of a folder, with their names in front.
+#[allow(dead_code, reason = "not every test compares all of them")]
 pub(crate) fn recordings(folder: &Path) -> Vec<(String, Json)> {
     let mut recordings = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -77,6 +78,7 @@ pub(crate) fn data_frame(row: &Json) -> Option<(String, Vec<u8>)> {
 }
 
 /// Text in which bytes that are no UTF-8 were written down as `\xNN`.
+#[allow(dead_code, reason = "not every test compares texts")]
 pub(crate) fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut parts = text.split("\\x");

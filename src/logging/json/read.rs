@@ -1,0 +1,435 @@
+//! Objects into records.
+
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
+
+use crate::data::json::read_instant;
+use crate::data::{Address, Port, Protocol, Set, Timestamp, Value};
+use crate::logging::seconds::NANOS_A_SECOND;
+use crate::logging::{
+    Atom, Column, RECORD_BYTES_MAX, RecordError, Schema, Type, number, seconds, text,
+};
+
+/// A line that is no record. The fault of who wrote it.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Longer than is read.
+    #[error("a line of {bytes} bytes; at most {RECORD_BYTES_MAX} are read")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// No JSON, or a field that is no value of its column's type.
+    #[error("the line is no object with the log's columns")]
+    Text(#[from] serde_json::Error),
+    /// A field is missing that is not optional.
+    #[error("the record does not fit its columns")]
+    Record(#[from] RecordError),
+}
+
+/// Reads a line as a record of these columns. Members that are no column, such as `_path`, are passed
+/// over; of members with one name the last counts. `values` has nothing but the record's fields
+/// afterwards, whatever it had before; after an error, some of them.
+///
+/// # Errors
+/// [`ReadError`] says what is wrong, and where.
+pub fn parse(schema: &Schema, line: &[u8], values: &mut Vec<Value>) -> Result<(), ReadError> {
+    values.clear();
+    if line.len() > RECORD_BYTES_MAX {
+        return Err(ReadError::TooLong { bytes: line.len() });
+    }
+    values.resize(schema.columns().len(), Value::None);
+    let mut text = serde_json::Deserializer::from_slice(line);
+    text.deserialize_map(Object { schema, values })?;
+    text.end()?;
+    schema.record(values)?;
+    Ok(())
+}
+
+/// Fills in the fields that an object names.
+struct Object<'a> {
+    schema: &'a Schema,
+    values: &'a mut [Value],
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        // Members come in the order of columns, with gaps: the search begins where the last one ended.
+        let mut next = 0;
+        while let Some(found) = map.next_key_seed(Name {
+            columns: self.schema.columns(),
+            next,
+        })? {
+            let column = found.and_then(|index| self.schema.columns().get(index));
+            let place = found.and_then(|index| self.values.get_mut(index));
+            if let (Some(index), Some(column), Some(place)) = (found, column, place) {
+                *place = map.next_value_seed(Field(column))?;
+                next = index + 1;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Finds the column of a name.
+struct Name<'a> {
+    columns: &'a [Column],
+    next: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a column")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        let find = |columns: &[Column]| columns.iter().position(|column| column.name() == name);
+        let ahead = self.columns.get(self.next..).and_then(find);
+        Ok(match ahead {
+            Some(index) => Some(self.next + index),
+            None => self.columns.get(..self.next).and_then(find),
+        })
+    }
+}
+
+/// Reads the value of a column.
+struct Field<'a>(&'a Column);
+
+impl<'de> DeserializeSeed<'de> for Field<'_> {
+    type Value = Value;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Field<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for column \"{}\"", self.0.type_(), self.0.name())
+    }
+
+    fn visit_bool<E: Error>(self, content: bool) -> Result<Value, E> {
+        self.atom(Json::Bool(content))
+    }
+
+    fn visit_u64<E: Error>(self, content: u64) -> Result<Value, E> {
+        self.atom(Json::Unsigned(content))
+    }
+
+    fn visit_i64<E: Error>(self, content: i64) -> Result<Value, E> {
+        self.atom(Json::Signed(content))
+    }
+
+    fn visit_f64<E: Error>(self, content: f64) -> Result<Value, E> {
+        self.atom(Json::Float(content))
+    }
+
+    fn visit_str<E: Error>(self, content: &str) -> Result<Value, E> {
+        self.atom(Json::Text(content))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let atom = match self.0.type_() {
+            Type::Set(atom) | Type::Vector(atom) => atom,
+            Type::Atom(_) => return Err(A::Error::invalid_type(Unexpected::Seq, &self)),
+        };
+        let mut elements = Vec::new();
+        while let Some(element) = seq.next_element_seed(Element(self.0, atom))? {
+            elements.push(element);
+        }
+        Ok(match self.0.type_() {
+            // Two ports that differed by protocol are one now.
+            Type::Set(_) => Value::Set(elements.into_iter().collect::<Set>()),
+            Type::Atom(_) | Type::Vector(_) => Value::Vector(elements),
+        })
+    }
+}
+
+impl Field<'_> {
+    fn atom<E: Error>(&self, json: Json<'_>) -> Result<Value, E> {
+        let found = match self.0.type_() {
+            Type::Atom(atom) => value(atom, json),
+            Type::Set(_) | Type::Vector(_) => None,
+        };
+        found.ok_or_else(|| json.refused(self))
+    }
+}
+
+/// Reads an element of a set or a vector.
+struct Element<'a>(&'a Column, Atom);
+
+impl<'de> DeserializeSeed<'de> for Element<'_> {
+    type Value = Value;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Element<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} as an element of column \"{}\"",
+            self.1,
+            self.0.name()
+        )
+    }
+
+    fn visit_bool<E: Error>(self, content: bool) -> Result<Value, E> {
+        self.atom(Json::Bool(content))
+    }
+
+    fn visit_u64<E: Error>(self, content: u64) -> Result<Value, E> {
+        self.atom(Json::Unsigned(content))
+    }
+
+    fn visit_i64<E: Error>(self, content: i64) -> Result<Value, E> {
+        self.atom(Json::Signed(content))
+    }
+
+    fn visit_f64<E: Error>(self, content: f64) -> Result<Value, E> {
+        self.atom(Json::Float(content))
+    }
+
+    fn visit_str<E: Error>(self, content: &str) -> Result<Value, E> {
+        self.atom(Json::Text(content))
+    }
+}
+
+impl Element<'_> {
+    fn atom<E: Error>(&self, json: Json<'_>) -> Result<Value, E> {
+        value(self.1, json).ok_or_else(|| json.refused(self))
+    }
+}
+
+/// JSON without parts.
+#[derive(Clone, Copy)]
+enum Json<'a> {
+    Bool(bool),
+    Unsigned(u64),
+    /// A negative one.
+    Signed(i64),
+    Float(f64),
+    Text(&'a str),
+}
+
+impl Json<'_> {
+    fn refused<E: Error>(self, expected: &dyn serde::de::Expected) -> E {
+        let found = match self {
+            Json::Bool(content) => Unexpected::Bool(content),
+            Json::Unsigned(content) => Unexpected::Unsigned(content),
+            Json::Signed(content) => Unexpected::Signed(content),
+            Json::Float(content) => Unexpected::Float(content),
+            Json::Text(content) => Unexpected::Str(content.get(..64).unwrap_or(content)),
+        };
+        E::invalid_value(found, expected)
+    }
+
+    /// A number, whole or not.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the nearest number is what a real number without a point means"
+    )]
+    const fn real(self) -> Option<f64> {
+        match self {
+            Json::Float(content) => Some(content),
+            Json::Unsigned(content) => Some(content as f64),
+            Json::Signed(content) => Some(content as f64),
+            Json::Bool(_) | Json::Text(_) => None,
+        }
+    }
+}
+
+fn value(atom: Atom, json: Json<'_>) -> Option<Value> {
+    match (atom, json) {
+        (Atom::Bool, Json::Bool(content)) => Some(Value::Boolean(content)),
+        (Atom::Int, Json::Signed(content)) => Some(Value::Integer(content)),
+        (Atom::Int, Json::Unsigned(content)) => i64::try_from(content).ok().map(Value::Integer),
+        (Atom::Count, Json::Unsigned(content)) => Some(Value::Count(content)),
+        (Atom::Double, json) => json.real().map(Value::Real),
+        (Atom::Interval, json) => json.real().map(|real| seconds::to_value(atom, real)),
+        (Atom::Time, json) => time(json),
+        (Atom::Port, Json::Unsigned(content)) => {
+            let number = u16::try_from(content).ok()?;
+            Some(Value::Port(Port::new(number, Protocol::Unknown)))
+        }
+        (Atom::Addr, Json::Text(content)) => content.parse::<Address>().ok().map(Value::Address),
+        (Atom::Subnet, Json::Text(content)) => number::parse_subnet(content).map(Value::Subnet),
+        (Atom::String | Atom::Func | Atom::File, Json::Text(content)) => {
+            Some(Value::String(unescape(content)))
+        }
+        (Atom::Enum, Json::Text(content)) => Some(Value::EnumValue(unescape(content))),
+        _ => None,
+    }
+}
+
+/// A time in any of the three ways; which one it is can be seen.
+fn time(json: Json<'_>) -> Option<Value> {
+    let millis = match json {
+        Json::Float(content) => return Some(seconds::to_value(Atom::Time, content)),
+        Json::Text(content) => {
+            let (whole, nanos) = read_instant(content)?;
+            return Some(timestamp(whole, nanos));
+        }
+        Json::Unsigned(content) => i64::try_from(content).ok()?,
+        Json::Signed(content) => content,
+        Json::Bool(_) => return None,
+    };
+    Some(timestamp(
+        millis.div_euclid(1_000),
+        millis.rem_euclid(1_000) * 1_000_000,
+    ))
+}
+
+/// The time of so many seconds and nanoseconds.
+fn timestamp(whole: i64, nanos: i64) -> Value {
+    let all = whole.checked_mul(NANOS_A_SECOND);
+    match all.and_then(|all| all.checked_add(nanos)) {
+        Some(all) => Value::Timestamp(Timestamp::from_nanos(all)),
+        None => seconds::far(whole, nanos),
+    }
+}
+
+/// The bytes that a string stands for.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        let (plain, escape) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        bytes.extend_from_slice(plain);
+        let byte = match escape {
+            [_, b'x', high, low, ..] if !high.is_ascii_uppercase() && !low.is_ascii_uppercase() => {
+                text::unhex([*high, *low])
+            }
+            _ => None,
+        };
+        bytes.push(byte.unwrap_or(b'\\'));
+        let length = if byte.is_some() { 4 } else { 1 };
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    bytes.extend_from_slice(rest);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Timespan;
+
+    fn schema() -> Schema {
+        let column = |(name, text, optional): (&str, &str, bool)| {
+            Column::new(name, text.parse().unwrap(), optional).unwrap()
+        };
+        let columns = [
+            ("ts", "time", false),
+            ("rtt", "interval", true),
+            ("s", "string", true),
+            ("n", "int", true),
+            ("ports", "set[port]", true),
+        ];
+        Schema::new(columns.map(column).to_vec()).unwrap()
+    }
+
+    fn read(line: &str) -> Result<Vec<Value>, String> {
+        let mut values = vec![Value::from("from before")];
+        match parse(&schema(), line.as_bytes(), &mut values) {
+            Ok(()) => Ok(values),
+            Err(ReadError::Text(error)) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_in_any_order_and_what_is_no_column_is_passed_over() {
+        let line =
+            r#"{"_path":{"a":[1]},"ports":[53,80,53],"ts":1.5,"rtt":1,"s":"\\x00\\X\\","ts":2.5}"#;
+        let port = |number| Value::Port(Port::new(number, Protocol::Unknown));
+        let expected = [
+            Value::Timestamp(Timestamp::from_nanos(2_500_000_000)),
+            Value::Timespan(Timespan::from_nanos(1_000_000_000)),
+            Value::from(&b"\0\\X\\"[..]),
+            Value::None,
+            Value::Set([port(53), port(80)].into_iter().collect()),
+        ];
+        assert_eq!(read(line).unwrap(), expected);
+    }
+
+    #[test]
+    fn times_are_read_in_each_of_the_ways() {
+        let nanos = |text: &str| match read(&format!("{{\"ts\":{text}}}")).unwrap().swap_remove(0) {
+            Value::Timestamp(time) => time.nanos(),
+            other => panic!("{other}"),
+        };
+        assert_eq!(nanos("1521911780.600725"), 1_521_911_780_600_725_000);
+        assert_eq!(nanos("1521911780600"), 1_521_911_780_600_000_000);
+        assert_eq!(nanos("-1"), -1_000_000);
+        assert_eq!(
+            nanos("\"2018-03-24T17:16:20.600725Z\""),
+            1_521_911_780_600_725_000
+        );
+        let far = read(r#"{"ts":"9999-12-31T23:59:59.5Z"}"#).unwrap();
+        assert_eq!(far[0], Value::Real(253_402_300_799.5));
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused_with_its_column() {
+        for (line, said) in [
+            ("", "EOF"),
+            ("[]", "expected an object"),
+            (r#"{"ts":1.5}{"#, "trailing"),
+            (r#"{"ts":true}"#, "expected time for column \"ts\""),
+            (r#"{"ts":1.5,"s":1}"#, "expected string for column \"s\""),
+            (r#"{"ts":1.5,"s":[]}"#, "expected string for column \"s\""),
+            (
+                r#"{"ts":1.5,"n":9223372036854775808}"#,
+                "expected int for column \"n\"",
+            ),
+            (
+                r#"{"ts":1.5,"ports":80}"#,
+                "expected set[port] for column \"ports\"",
+            ),
+            (
+                r#"{"ts":1.5,"ports":[65536]}"#,
+                "expected port as an element",
+            ),
+            (
+                r#"{"ts":1.5,"ports":[null]}"#,
+                "expected port as an element",
+            ),
+            ("{}", "does not fit"),
+            (r#"{"ts":null}"#, "does not fit"),
+        ] {
+            let refused = read(line).unwrap_err();
+            assert!(refused.contains(said), "{line}: {refused}");
+        }
+    }
+}

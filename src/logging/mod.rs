@@ -1,0 +1,44 @@
+//! Records of logs, and the forms in which they are written and travel.
+//!
+//! * A [`Schema`] says what the columns of a log are; a [`Record`] is a row of
+//!   [`Value`](crate::data::Value)s that fits one. Whatever writes takes records, so nothing is written
+//!   that could not be read.
+//! * [`tsv`] and [`json`] are the two forms of log files, as Zeek's ASCII writer has them.
+//! * [`batch`] is how records travel: Zeek's log batches, and the records in Broker's messages.
+//!
+//! Everything here is pure: bytes in, values out; no file is opened and no clock is read. What comes from
+//! outside is bounded by the length of the input; arbitrary bytes give an error, never a panic.
+//!
+//! # Which value stands in which column
+//!
+//! | type | value |
+//! | --- | --- |
+//! | `bool`, `int`, `count`, `double` | `Boolean`, `Integer`, `Count`, `Real` |
+//! | `time`, `interval` | `Timestamp`, `Timespan`; `Real`, in seconds, beyond what those can say |
+//! | `string`, `func`, `file` | `String` |
+//! | `enum`, `port`, `addr`, `subnet` | `EnumValue`, `Port`, `Address`, `Subnet` |
+//! | `set[T]`, `vector[T]` | `Set`, `Vector` of values of `T`, none of them unset |
+//! | any of them, unset | `None`, if the column is optional |
+//!
+//! Zeek holds time as a binary64 number of seconds, we hold nanoseconds. Numbers of seconds that name a
+//! whole microsecond become that microsecond, so that a time is the same value by whichever form it came.
+//! What is finer than a nanosecond is lost. A certificate that is valid to the year 9999 has a time that
+//! no [`Timestamp`](crate::data::Timestamp) reaches: such times stay numbers.
+
+pub mod batch;
+pub mod json;
+pub mod tsv;
+
+mod number;
+mod schema;
+mod seconds;
+mod stream;
+mod text;
+mod types;
+
+pub use schema::{COLUMNS_MAX, Column, Record, RecordError, Schema, SchemaError};
+pub use stream::{LOG_PATH_BYTES_MAX, LogPath, LogPathError, StreamId, StreamIdError};
+pub use types::{Atom, NotAType, Type};
+
+/// The longest line of a log that is read, and the largest batch, in bytes: Zeek's `max_log_record_size`.
+pub const RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
