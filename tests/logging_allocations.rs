@@ -113,7 +113,9 @@ fn the_worst_batch_takes_no_more_than_its_length_allows() {
         small.push(&[Value::from("a")]).unwrap();
     }
     let set = texts.iter().cloned().collect();
-    elements.push(&[Value::Vector(texts), Value::Set(set)]).unwrap();
+    elements
+        .push(&[Value::Vector(texts), Value::Set(set)])
+        .unwrap();
     for batch in [unset, small, elements] {
         assert_bounded(batch.bytes());
         assert_bounded(&batch.bytes()[..batch.bytes().len() - 1]);
@@ -126,20 +128,39 @@ fn the_worst_batch_takes_no_more_than_its_length_allows() {
 /// As many elements as bytes: the worst line.
 #[test]
 fn the_worst_line_takes_no_more_than_its_length_allows() {
-    for text in ["vector[string]", "set[string]", "vector[bool]", "set[count]"] {
+    for text in [
+        "vector[string]",
+        "set[string]",
+        "vector[bool]",
+        "set[count]",
+    ] {
         let schema = schema(&[("x", text)]);
-        for line in [b",".repeat(20_000), b"T,".repeat(9_999), b"1,2,".repeat(9_999)] {
-            let line = if text.ends_with("[bool]") { [&line[..], b"T"].concat() } else { line };
+        for line in [
+            b",".repeat(20_000),
+            b"T,".repeat(9_999),
+            b"1,2,".repeat(9_999),
+        ] {
+            let line = if text.ends_with("[bool]") {
+                [&line[..], b"T"].concat()
+            } else {
+                line
+            };
             let format = tsv::Format::default();
             let taken = measure(|| {
                 let mut values = Vec::new();
                 drop(format.parse(&schema, &line, &mut values));
             });
             let (taken, len) = (taken.bytes_max, line.len());
-            assert!(taken <= bound(len), "{text}: {taken} bytes for {len} of input");
+            assert!(
+                taken <= bound(len),
+                "{text}: {taken} bytes for {len} of input"
+            );
             let object = [b"{\"x\":[", &b"1,".repeat(10_000)[..], b"1]}"].concat();
             let taken = measure(|| drop(json::parse(&schema, &object, &mut Vec::new()))).bytes_max;
-            assert!(taken <= bound(object.len()), "{text}: {taken} bytes for an object");
+            assert!(
+                taken <= bound(object.len()),
+                "{text}: {taken} bytes for an object"
+            );
         }
     }
 }

@@ -253,12 +253,12 @@ impl Format {
             } else {
                 unescape(field)
             };
-            return Some(match atom {
-                Atom::Enum => Value::EnumValue(bytes),
-                _ => Value::String(bytes),
+            return Some(if atom == Atom::Enum {
+                Value::EnumValue(bytes)
+            } else {
+                Value::String(bytes)
             });
         }
-        // A line that would begin with the mark of a header has its first byte escaped; no number does.
         match atom {
             Atom::Bool => match field {
                 b"T" => Some(Value::Boolean(true)),
