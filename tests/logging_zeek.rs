@@ -9,10 +9,12 @@ use std::path::Path;
 
 use cluster::data::Value;
 use cluster::data::message::{LogCreateView, LogWriteView, Message};
-use cluster::logging::batch::{Batch, BatchEncoder, decode_serial, encode_serial};
+use cluster::logging::Schema;
+use cluster::logging::batch::{
+    Batch, BatchEncoder, decode_serial, encode_serial, from_fields, to_fields,
+};
 use cluster::logging::json::{self, Times};
 use cluster::logging::tsv::{Line, Reader};
-use cluster::logging::{Column, Schema, Type};
 use logging_samples::{packed, unpacked, zeek_logs};
 use recorded::{data_frame, folder, recording, rows, unhex};
 
@@ -188,19 +190,12 @@ fn recorded_batches_are_read_to_the_last_byte_and_written_again() {
     assert_eq!((batches, records), (6, 11));
 }
 
-/// The columns of a LogCreate message.
+/// The columns of a LogCreate message, which are announced again in the same way.
 fn schema_of(create: LogCreateView<'_>) -> Schema {
-    let Ok(Value::Vector(fields)) = create.fields.decode() else {
-        panic!("the fields are no vector");
-    };
-    let columns = fields.iter().map(|field| {
-        let parts = field.as_vector().unwrap();
-        let tag = |at: usize| u32::try_from(parts[at].as_count().unwrap()).unwrap();
-        let type_ = Type::from_tags(tag(2), tag(3)).unwrap();
-        let optional = parts[4] == Value::Boolean(true);
-        Column::new(parts[0].as_str().unwrap(), type_, optional).unwrap()
-    });
-    Schema::new(columns.collect()).unwrap()
+    let fields = create.fields.decode().unwrap();
+    let schema = from_fields(&fields).unwrap();
+    assert_eq!(to_fields(&schema), fields);
+    schema
 }
 
 fn record(write: LogWriteView<'_>, schema: &Schema) {

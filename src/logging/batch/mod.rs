@@ -3,7 +3,8 @@
 //!
 //! All numbers are big-endian; a text is its length in 32 bits and its bytes. A batch is a header, which
 //! says stream, writer, filter, path and columns, then the number of records, then their values, each with
-//! its type. A `serial` is the number of fields, then values of the same form.
+//! its type. A `serial` is the number of fields, then values of the same form; the columns of its log came
+//! before, in a LogCreate message ([`from_fields`]).
 //!
 //! Zeek believes what a batch says. Here each value has to be of its column's type, a path has to lie in
 //! the directory of logs, and nothing may follow the last record.
@@ -13,10 +14,12 @@
 //! Times and intervals travel as numbers of seconds, so that below the microsecond digits are lost. A
 //! column may have a second name, which is for Zeek's input framework; it is read past.
 
+mod create;
 mod decode;
 mod encode;
 mod reader;
 
+pub use create::{FieldsError, from_fields, to_fields};
 pub use decode::{Batch, decode_serial};
 pub use encode::{BatchEncoder, encode_serial};
 pub use reader::{DecodeError, Reason};

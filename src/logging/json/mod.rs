@@ -12,6 +12,7 @@
 //!   a number with a point or an exponent is seconds, one without milliseconds, a string a date.
 //! * `null` stands for what JSON has no number for, and is read as unset.
 
+mod atom;
 mod read;
 mod write;
 
