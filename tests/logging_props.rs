@@ -120,7 +120,7 @@ proptest! {
         prop_assert_eq!(read, records);
     }
 
-    /// What was read once is written in a form that is read as the same, digits that are lost included.
+    /// What was read and written is read as the same, once digits are lost that a line has no room for.
     #[test]
     fn any_line_is_a_record_or_an_error(
         (schema, _) in any_log(TSV),
@@ -129,14 +129,17 @@ proptest! {
         let format = Format::default();
         let (mut values, mut again) = (Vec::new(), Vec::new());
         if format.parse(&schema, &line, &mut values).is_ok() {
-            let mut written = Vec::new();
-            format.record(schema.record(&values).unwrap(), &mut written);
-            written.pop();
-            format.parse(&schema, &written, &mut again).unwrap();
-            let mut third = Vec::new();
-            format.record(schema.record(&again).unwrap(), &mut third);
-            third.pop();
-            prop_assert_eq!(third, written);
+            let written = |values: &[Value]| {
+                let mut out = Vec::new();
+                format.record(schema.record(values).unwrap(), &mut out);
+                out.pop();
+                out
+            };
+            // Members of a set that come to the same text are one from then on.
+            format.parse(&schema, &written(&values), &mut again).unwrap();
+            let text = written(&again);
+            format.parse(&schema, &text, &mut again).unwrap();
+            prop_assert_eq!(written(&again), text);
         }
     }
 

@@ -1,5 +1,5 @@
 //! Any bytes are a log file of lines, or lines that are refused; and a record that was read is written as
-//! a line that is read again, to the same text.
+//! a line that is read again.
 
 #![no_main]
 
@@ -22,15 +22,14 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(!out.contains(&b'\n'));
             out
         };
-        let mut read = Vec::new();
-        let once = written(&values);
-        format
-            .parse(schema, &once, &mut read)
-            .expect("a record was written");
-        assert_eq!(
-            written(&read),
-            once,
-            "what was read once loses nothing more"
-        );
+        let read = |line: &[u8]| {
+            let mut values = Vec::new();
+            let outcome = format.parse(schema, line, &mut values);
+            outcome.expect("a record was written");
+            values
+        };
+        // Members of a set that come to the same text are one from then on.
+        let text = written(&read(&written(&values)));
+        assert_eq!(written(&read(&text)), text, "what was read loses no more");
     }
 });

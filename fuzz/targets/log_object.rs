@@ -1,5 +1,5 @@
 //! Any bytes are a record of one column of each type, or none; and a record that was read is written as an
-//! object that is read again, to the same text.
+//! object that is read again.
 
 #![no_main]
 
@@ -33,17 +33,13 @@ fuzz_target!(|line: &[u8]| {
             format.record(SCHEMA.record(values).expect("it was a record"), &mut out);
             out
         };
-        let mut read = Vec::new();
-        let once = written(&values);
-        // A time or a number that JSON has no form for is null, which no set holds.
-        if json::parse(&SCHEMA, &once, &mut read).is_ok() {
-            assert_eq!(
-                written(&read),
-                once,
-                "what was read once loses nothing more"
-            );
-        } else {
-            assert!(once.windows(4).any(|word| word == b"null"));
-        }
+        let read = |object: &[u8]| {
+            let mut values = Vec::new();
+            json::parse(&SCHEMA, object, &mut values).expect("a record was written");
+            values
+        };
+        // Members of a set that come to the same text are one from then on.
+        let text = written(&read(&written(&values)));
+        assert_eq!(written(&read(&text)), text, "what was read loses no more");
     }
 });

@@ -46,7 +46,8 @@ pub(super) fn fixed(nanos: i64, out: &mut Vec<u8>) {
     if micros >= LARGE_MICROS {
         return exponential(seconds::from_nanos(nanos), out);
     }
-    if nanos < 0 {
+    // Zeek gives what it rounds to zero its sign, too; a zero that was read has none.
+    if nanos < 0 && micros > 0 {
         out.push(b'-');
     }
     integer(micros / MICROS_A_SECOND, out);
@@ -129,7 +130,8 @@ pub(super) fn decimal(real: f64, out: &mut Vec<u8>) {
     if size >= LARGE {
         formatted(format_args!("{real:.6}"), out);
     } else {
-        if real < 0.0 {
+        // Zeek gives what it rounds to zero its sign, and a zero none. What was read is written again.
+        if real.is_sign_negative() {
             out.push(b'-');
         }
         let (whole, micros) = rounded(size);
@@ -233,6 +235,7 @@ mod tests {
             (-85_938_000, "-0.085938"),
             (999_999_500, "1.000000"),
             (499, "0.000000"),
+            (-499, "0.000000"),
             (4_294_967_296_000_000_000, "4.294967296e+09"),
             (-2_150_431_849_689_695_358, "-2.1504318496896954e+09"),
             (4_000_000_000_000_000_000, "4e+09"),
@@ -256,7 +259,8 @@ mod tests {
     fn real_numbers_are_written_as_zeek_writes_them() {
         for (real, expected) in [
             (0.0, "0.0"),
-            (-0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (-0.000_000_1, "-0.0"),
             (0.139_740_874_205_705_16, "0.139741"),
             (-2.5, "-2.5"),
             (42.0, "42.0"),

@@ -208,10 +208,15 @@ impl Schema {
         for (column, value) in self.columns.iter().zip(values) {
             column.check(value)?;
         }
-        Ok(Record {
+        Ok(self.checked(values))
+    }
+
+    /// A row that was checked before.
+    pub(super) const fn checked<'a>(&'a self, values: &'a [Value]) -> Record<'a> {
+        Record {
             schema: self,
             values,
-        })
+        }
     }
 }
 

@@ -65,7 +65,7 @@ impl Batch {
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         // Each of them was checked when it was read.
         let rows = self.values.chunks(self.schema.columns().len().max(1));
-        rows.filter_map(|row| self.schema.record(row).ok())
+        rows.map(|row| self.schema.checked(row))
     }
 
     /// How many records it has.

@@ -10,7 +10,8 @@
 //! * Numbers have all their digits. Times have those of the binary64 number of seconds that Zeek has,
 //!   [`Times::Millis`] whole milliseconds, [`Times::Iso8601`] microseconds. Which one was chosen is seen:
 //!   a number with a point or an exponent is seconds, one without milliseconds, a string a date.
-//! * `null` stands for what JSON has no number for, and is read as unset.
+//! * `null` stands for NaN and infinities, which JSON has no number for. It is read as unset; within a set or
+//!   a vector, whose elements are always set, as NaN.
 
 mod atom;
 mod read;

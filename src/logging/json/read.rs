@@ -221,6 +221,23 @@ impl Visitor<'_> for Element<'_> {
     fn visit_str<E: Error>(self, content: &str) -> Result<Value, E> {
         self.atom(Json::Text(content))
     }
+
+    /// What JSON has no number for.
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        match self.1 {
+            Atom::Double | Atom::Time | Atom::Interval => Ok(Value::Real(f64::NAN)),
+            Atom::Bool
+            | Atom::Int
+            | Atom::Count
+            | Atom::String
+            | Atom::Port
+            | Atom::Addr
+            | Atom::Subnet
+            | Atom::Enum
+            | Atom::Func
+            | Atom::File => Err(E::invalid_type(Unexpected::Unit, &self)),
+        }
+    }
 }
 
 impl Element<'_> {

@@ -95,7 +95,7 @@ impl Format {
         let whole = seconds::integer(seconds.floor());
         match self.times {
             Times::Iso8601 if YEARS.contains(&whole) && !seconds.is_nan() => {
-                let micros = seconds::integer((seconds - seconds.floor()) * 1e6);
+                let micros = seconds::integer(((seconds - seconds.floor()) * 1e6).round());
                 date(whole, micros, out);
             }
             Times::Millis if seconds.abs() < 9e15 => {
