@@ -99,7 +99,7 @@ impl Format {
                 date(whole, micros, out);
             }
             Times::Millis if seconds.abs() < 9e15 => {
-                number::integer(seconds::integer(seconds * 1e3), out);
+                number::integer(seconds::integer((seconds * 1e3).round()), out);
             }
             Times::Epoch | Times::Millis | Times::Iso8601 => real(seconds, out),
         }
@@ -319,6 +319,15 @@ mod tests {
             ]
         );
         assert_eq!(all(Value::Real(1e300)), ["1e300"; 3]);
+        // Numbers as large lie further apart than microseconds: the nearest one is written.
+        assert_eq!(
+            all(Value::Real(-17_475_374_559.399)),
+            [
+                "-17475374559.399",
+                "-17475374559399",
+                "\"1416-03-24T17:17:20.601002Z\""
+            ]
+        );
         assert_eq!(all(Value::Real(f64::NAN)), ["null"; 3]);
     }
 }
