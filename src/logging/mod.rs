@@ -5,6 +5,7 @@
 //!   that could not be read.
 //! * [`tsv`] and [`json`] are the two forms of log files, as Zeek's ASCII writer has them.
 //! * [`batch`] is how records travel: Zeek's log batches, and the records in Broker's messages.
+//! * [`files`] decides how numbered records come into files exactly once.
 //!
 //! Everything here is pure: bytes in, values out; no file is opened and no clock is read. What comes from
 //! outside is bounded by the length of the input; arbitrary bytes give an error, never a panic.
@@ -26,6 +27,7 @@
 //! no [`Timestamp`](crate::data::Timestamp) reaches: such times stay numbers.
 
 pub mod batch;
+pub mod files;
 pub mod json;
 pub mod tsv;
 

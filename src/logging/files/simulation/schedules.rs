@@ -1,0 +1,152 @@
+//! Random schedules: sources, paths, rotations, clocks and deaths, thousands of times.
+
+use super::oracle::{Moment, check};
+use super::seeds;
+use super::world::{Mutation, SECOND, World, settings};
+use crate::data::Timespan;
+use crate::logging::files::naming::Naming;
+use crate::logging::files::{Event, PathName, SyncPolicy};
+
+/// Marsaglia's xorshift, with a multiplication to scatter it: the same seed, the same run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
+    }
+
+    fn index(&mut self, bound: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(bound).unwrap())).unwrap()
+    }
+
+    fn one_in(&mut self, bound: u64) -> bool {
+        self.below(bound) == 0
+    }
+}
+
+const PATHS: [&str; 3] = ["conn", "http", "dns"];
+
+fn world(random: &mut Random, mutation: Option<Mutation>) -> World {
+    let mut settings = settings();
+    settings.checkpoint_bytes = [1, 200, 100_000][random.index(3)];
+    settings.sync = match random.below(3) {
+        0 => SyncPolicy::Never,
+        1 => SyncPolicy::Batch,
+        _ => SyncPolicy::Interval(Timespan::from_nanos(SECOND)),
+    };
+    settings.rotation.bytes_max = random.one_in(2).then_some(400);
+    if random.one_in(4) {
+        settings.naming = Naming::default();
+    }
+    let mut world = World::new(settings);
+    world.mutation = mutation;
+    world.schema_span = random.one_in(5).then_some(9);
+    for _ in 0..=random.below(3) {
+        world.add_ring();
+    }
+    world
+}
+
+/// A few steps of a life, which may end in the middle of any of them.
+fn step(world: &mut World, random: &mut Random, paths: usize) -> Result<(), String> {
+    match random.below(12) {
+        0..=2 => {
+            let ring = random.index(world.rings.len());
+            for _ in 0..random.below(8) {
+                let lines = random.below(5).min(3);
+                let record = (0..lines).map(|_| PATHS[random.index(paths)].to_owned());
+                let mut record: Vec<String> = record.collect();
+                // Those of one path stand together, in the order that they have in the record.
+                record.sort();
+                world.rings[ring].records.push(record);
+            }
+        }
+        3..=5 => {
+            let ring = random.index(world.rings.len());
+            world.deliver(ring, random.below(6));
+        }
+        6..=8 => world.files.flush(world.time()),
+        9 => {
+            let seconds = [0, 1, 1, 30, 61, -1, -200][random.index(7)];
+            world.now += seconds * SECOND;
+            world.files.tick(world.time());
+        }
+        10 => {
+            let path = PathName::parse(PATHS[random.index(paths)]).unwrap();
+            // With the schema of some record: it must not matter which.
+            let path = world.files.open(&path, &0_u64.to_le_bytes()).unwrap();
+            world.files.rotate(path, world.time());
+        }
+        _ => world.files.look(world.time()),
+    }
+    if random.one_in(4) {
+        let byte = [0, 0, 1, 31, 32, 33, 40, 100, 10_000][random.index(9)];
+        world.fuse = Some((random.below(12), byte));
+    }
+    if random.one_in(2) {
+        world.run()?;
+        if world.files.action().is_none() {
+            check(&world.disk, &world.rings, Moment::Quiet)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a seed. Returns the world at its end.
+fn run(seed: u64, mutation: Option<Mutation>) -> Result<World, String> {
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    random.below(1);
+    let mut world = world(&mut random, mutation);
+    let paths = 1 + random.index(PATHS.len());
+    for _ in 0..10 + random.below(60) {
+        step(&mut world, &mut random, paths)?;
+    }
+    world.finish()?;
+    Ok(world)
+}
+
+#[test]
+fn every_accepted_record_stands_exactly_once_whenever_its_logger_dies() {
+    let (mut deaths, mut rotations, mut cuts, mut skipped) = (0, 0, 0, 0);
+    let all = seeds(6000);
+    let many = all.end - all.start > 1;
+    for seed in all {
+        let world = run(seed, None).unwrap_or_else(|error| panic!("SIM_SEED={seed}: {error}"));
+        deaths += world.deaths;
+        skipped += world.files.skipped();
+        for event in &world.events {
+            match event {
+                Event::Rotated { .. } => rotations += 1,
+                Event::Recovered { cut, .. } => cuts += u64::from(*cut > 0),
+                other => panic!("SIM_SEED={seed}: {other:?}"),
+            }
+        }
+    }
+    // The schedules came to where it matters.
+    if many {
+        assert!(deaths > 10_000, "{deaths}");
+        assert!(rotations > 10_000, "{rotations}");
+        assert!(cuts > 300, "{cuts}");
+        assert!(skipped > 100, "{skipped}");
+    }
+}
+
+/// A core that does one thing wrong is found out.
+#[test]
+fn the_oracle_finds_each_wrong_core() {
+    for mutation in [
+        Mutation::ReleaseEarly,
+        Mutation::SkipCut,
+        Mutation::ForgetNumbers,
+        Mutation::LinesFirst,
+        Mutation::NoState,
+        Mutation::OneSlot,
+        Mutation::Overwrite,
+    ] {
+        let found = (0..6000).find(|seed| run(*seed, Some(mutation)).is_err());
+        assert!(found.is_some(), "{mutation:?} was not found out");
+    }
+}
