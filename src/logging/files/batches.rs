@@ -134,7 +134,10 @@ impl<F: Frame> LogFiles<F> {
                 continue;
             }
             let first = |source: SourceId| {
-                let waiting = self.paths.iter().filter_map(|path| path.first_waiting(source));
+                let waiting = self
+                    .paths
+                    .iter()
+                    .filter_map(|path| path.first_waiting(source));
                 waiting.min()
             };
             let below = if progress.waiting == 0 {

@@ -87,7 +87,7 @@ pub enum Refusal {
 }
 
 /// What a source has handed in.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     /// Every lower number was handed in, or will not come.
     pub(super) expected: u64,
@@ -117,14 +117,11 @@ impl<F: Frame> LogFiles<F> {
     /// The core of a logger whose state has these two slots, each with its bytes if it is there. The
     /// first actions find out what its predecessor left.
     #[must_use]
-    pub fn new(
-        settings: Settings,
-        frame: F,
-        slots: [Option<&[u8]>; 2],
-        now: Timestamp,
-    ) -> Self {
+    pub fn new(settings: Settings, frame: F, slots: [Option<&[u8]>; 2], now: Timestamp) -> Self {
         let state = State::newest(slots);
-        let there = slots.iter().flatten().any(|slot| !slot.is_empty());
+        // The first storing goes to slot 1: alone and torn, it is no loss.
+        let [first, _] = slots;
+        let stored = first.is_some_and(|slot| !slot.is_empty());
         let mut files = Self {
             settings,
             frame,
@@ -138,7 +135,7 @@ impl<F: Frame> LogFiles<F> {
             synced: now,
             skipped: 0,
         };
-        if there && state.is_none() {
+        if stored && state.is_none() {
             files.steps.push_back(Step::Tell(Event::StateLost));
         }
         for path in state.into_iter().flat_map(|state| state.paths) {
@@ -196,7 +193,12 @@ impl<F: Frame> LogFiles<F> {
         if lines.iter().any(|(path, _)| path.0 >= self.paths.len()) {
             return Err(Refusal::UnknownPath);
         }
-        let progress = self.sources.entry(source).or_default();
+        // What came before the first one is released, or would have come.
+        let progress = self.sources.entry(source).or_insert(Progress {
+            expected: number,
+            released: number,
+            waiting: 0,
+        });
         if number < progress.expected {
             return Ok(Accepted::Repeated);
         }

@@ -23,6 +23,7 @@
 mod action;
 mod batches;
 mod checksum;
+pub mod expiry;
 pub mod index;
 mod judge;
 mod log_files;
@@ -35,13 +36,12 @@ pub mod rotation;
 pub mod scan;
 pub mod state;
 mod steps;
+pub mod verify;
 
 pub use action::{Action, Damage, Event, Found, Identity, Look, Outcome};
 pub use checksum::crc32;
 pub use index::SourceId;
-pub use log_files::{
-    Accepted, Frame, LogFiles, PATHS_MAX, PathId, Refusal, Settings, SyncPolicy,
-};
+pub use log_files::{Accepted, Frame, LogFiles, PATHS_MAX, PathId, Refusal, Settings, SyncPolicy};
 pub use path_name::{NotAPath, PATH_BYTES_MAX, PathName};
 
 #[cfg(test)]

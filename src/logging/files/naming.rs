@@ -134,9 +134,8 @@ impl Naming {
 /// parts.
 #[must_use]
 pub fn metadata_fits(key: &str, value: &str) -> bool {
-    let fits = |text: &str| {
-        !text.is_empty() && !text.contains([',', '=', '/']) && !text.contains("__")
-    };
+    let fits =
+        |text: &str| !text.is_empty() && !text.contains([',', '=', '/']) && !text.contains("__");
     fits(key) && fits(value)
 }
 
@@ -212,7 +211,10 @@ mod tests {
         assert_eq!(name(&alone, 0), format!("{dates}.log"));
         assert_eq!(name(&alone, 1), format!("{dates}n=1__.log"));
         let second = Naming::supervised(Some("logger-2"));
-        assert_eq!(name(&second, 0), format!("{dates}log_suffix=logger-2__.log"));
+        assert_eq!(
+            name(&second, 0),
+            format!("{dates}log_suffix=logger-2__.log")
+        );
         assert_eq!(
             second.name("conn", opened, closed, 0, false),
             format!("log-queue/{dates}log_suffix=logger-2__.log")
@@ -238,7 +240,15 @@ mod tests {
                 form,
                 ..Naming::default()
             };
-            for name in ["", ".log", "conn.log", "conn__.log", "__.log", "conn.x", "é.log"] {
+            for name in [
+                "",
+                ".log",
+                "conn.log",
+                "conn__.log",
+                "__.log",
+                "conn.x",
+                "é.log",
+            ] {
                 assert_eq!(naming.parse(name), None, "{name}");
             }
         }

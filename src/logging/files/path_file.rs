@@ -174,7 +174,11 @@ impl PathFile {
     /// are its first.
     pub(super) fn take(&mut self, source: SourceId, number: u64, lines: &[u8]) -> bool {
         let wanted = &self.schema_wanted;
-        if self.waiting.back().is_none_or(|batch| batch.schema != *wanted) {
+        if self
+            .waiting
+            .back()
+            .is_none_or(|batch| batch.schema != *wanted)
+        {
             self.waiting.push_back(Batch {
                 schema: wanted.clone(),
                 ..Batch::default()

@@ -27,7 +27,9 @@ impl Rotation {
         if interval <= 0 {
             return None;
         }
-        let begun = time.nanos().saturating_sub(time.nanos().rem_euclid(interval));
+        let begun = time
+            .nanos()
+            .saturating_sub(time.nanos().rem_euclid(interval));
         Some(Timestamp::from_nanos(begun.saturating_add(interval)))
     }
 }

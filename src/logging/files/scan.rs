@@ -160,7 +160,7 @@ impl Scan {
         let (slots, _) = bytes.as_chunks::<32>();
         for slot in slots {
             if self.stop.is_some() {
-                return;
+                break;
             }
             if self.read == 0 {
                 self.take_header(slot);

@@ -231,7 +231,10 @@ mod tests {
         for cut in 0..new.len() {
             let torn = [&new[..cut], &before[cut..]].concat();
             let found = State::newest([Some(&old), Some(&torn)]);
-            assert!(found == Some(sample(4)) || found == Some(sample(5)), "{cut}");
+            assert!(
+                found == Some(sample(4)) || found == Some(sample(5)),
+                "{cut}"
+            );
         }
         assert_eq!(State::newest([None, Some(&new[1..])]), None);
     }

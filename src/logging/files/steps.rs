@@ -238,7 +238,9 @@ impl<F: Frame> LogFiles<F> {
     /// The name of the path's current file.
     pub(super) fn file_name(&self, path: PathId) -> String {
         let path = self.paths.get(path.0);
-        path.map_or(String::new(), |path| path.file_name(&self.settings.extension))
+        path.map_or(String::new(), |path| {
+            path.file_name(&self.settings.extension)
+        })
     }
 
     /// Whether anything has to be on the disk at some time.

@@ -80,7 +80,10 @@ pub(super) fn check(disk: &Disk, rings: &[Ring], moment: Moment) -> Result<(), S
         }
     }
     if sent != stand.len() {
-        return Err(format!("{} lines stand, {sent} of them were sent", stand.len()));
+        return Err(format!(
+            "{} lines stand, {sent} of them were sent",
+            stand.len()
+        ));
     }
     Ok(())
 }

@@ -68,6 +68,8 @@ pub(super) struct World {
     pub(super) second_fuse: Option<(u64, usize)>,
     pub(super) deaths: u64,
     pub(super) actions: u64,
+    /// Bytes of the action that it died of last.
+    pub(super) died_of: usize,
     /// Records of one schema; none: all have the same one.
     pub(super) schema_span: Option<u64>,
     held: Option<Action>,
@@ -102,6 +104,7 @@ impl World {
             second_fuse: None,
             deaths: 0,
             actions: 0,
+            died_of: 0,
             schema_span: None,
             held: None,
         }
@@ -138,15 +141,23 @@ impl World {
         let end = u64::try_from(ring.records.len()).unwrap();
         for number in ring.handed..end.min(ring.handed + count) {
             let record = &ring.records[usize::try_from(number).unwrap()];
-            let schema = self.schema_span.map_or(0, |span| number / span).to_le_bytes();
+            let schema = self
+                .schema_span
+                .map_or(0, |span| number / span)
+                .to_le_bytes();
             let texts = record.iter().enumerate().map(|(part, path)| {
                 let name = PathName::parse(path).unwrap();
                 let path_id = self.files.open(&name, &schema).unwrap();
                 (path_id, line(path, ring.id, number, part))
             });
             let texts: Vec<_> = texts.collect();
-            let lines: Vec<_> = texts.iter().map(|(id, text)| (*id, text.as_bytes())).collect();
-            self.files.accept(SourceId(ring.id), number, &lines).unwrap();
+            let lines: Vec<_> = texts
+                .iter()
+                .map(|(id, text)| (*id, text.as_bytes()))
+                .collect();
+            self.files
+                .accept(SourceId(ring.id), number, &lines)
+                .unwrap();
             ring.handed = number + 1;
         }
     }
@@ -155,11 +166,18 @@ impl World {
     pub(super) fn run(&mut self) -> Result<(), String> {
         while let Some(action) = self.files.action().cloned() {
             self.actions += 1;
+            if self.actions > 100_000 {
+                return Err(format!("it does not come to an end: {action:?}"));
+            }
             let left = self.fuse.map(|(left, _)| left);
             if left == Some(0) {
                 let byte = self.fuse.take().map_or(0, |(_, byte)| byte);
                 self.act(&action, Reach::Bytes(byte));
                 self.deaths += 1;
+                self.died_of = match &action {
+                    Action::Write { bytes, .. } | Action::Store { bytes, .. } => bytes.len(),
+                    _ => 0,
+                };
                 check(&self.disk, &self.rings, Moment::Death)?;
                 self.reborn();
                 self.fuse = self.second_fuse.take();
