@@ -86,11 +86,16 @@ impl<F: Frame> LogFiles<F> {
 
     pub(super) fn restored(&mut self, id: PathId, cut: u64) -> Option<(Step, Action)> {
         let rotation = self.settings.rotation;
+        let name = self.file_name(id);
+        let syncs = self.syncs();
         let path = self.path(id)?;
         let mut steps = Vec::new();
         if let Some(open) = path.open {
             path.schedule = Schedule::new(&rotation, open.opened);
-            path.unsynced = true;
+            if syncs {
+                // What the predecessor had not synced will be released without being written again.
+                steps.extend([Step::Sync(index_name(&name)), Step::Sync(name)]);
+            }
             let path = path.name.clone();
             steps.push(Step::Tell(Event::Recovered { path, cut }));
         }
@@ -102,10 +107,10 @@ impl<F: Frame> LogFiles<F> {
     }
 
     pub(super) fn scanned_damaged(&mut self, id: PathId, damage: Damage) {
-        if let Some(path) = self.path(id) {
-            if let Some(scan) = path.scan.take() {
-                path.learn(scan.into_sources());
-            }
+        if let Some(path) = self.path(id)
+            && let Some(scan) = path.scan.take()
+        {
+            path.learn(scan.into_sources());
         }
         self.set_aside(id, damage, None);
     }

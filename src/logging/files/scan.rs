@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::action::{Damage, Found, Identity};
+use super::action::{Damage, Found, Look};
 use super::checksum::crc32;
 use super::index::{Entry, Extent, Header, SLOT_BYTES};
 use super::state::{OpenFile, Standing};
@@ -105,9 +105,7 @@ impl Scan {
     /// A scan of a whole file that nothing is known of.
     #[must_use]
     pub fn from_start(path: &str, found: &Found) -> Self {
-        let identity = |look: Option<super::action::Look>| {
-            look.map_or(Identity::default(), |look| look.identity)
-        };
+        let identity = |look: Option<Look>| look.map(|look| look.identity).unwrap_or_default();
         let file = OpenFile {
             opened: Timestamp::default(),
             length: 0,

@@ -77,29 +77,26 @@ impl Disk {
             Reach::Whole => bytes.len(),
             Reach::Bytes(count) => count.min(bytes.len()),
         };
-        match action {
-            Action::Write { name, at, bytes } => {
-                let at = usize::try_from(*at).unwrap();
-                let file = self.bytes(name).expect("written files are open");
-                let written = &bytes[..cut(bytes)];
-                if file.len() < at + written.len() && !written.is_empty() {
-                    file.resize(at + written.len(), 0);
-                }
-                if !written.is_empty() {
-                    file[at..at + written.len()].copy_from_slice(written);
-                }
-                return Outcome::Done;
+        if let Action::Write { name, at, bytes } = action {
+            let at = usize::try_from(*at).unwrap();
+            let file = self.bytes(name).expect("written files are open");
+            let written = &bytes[..cut(bytes)];
+            if !written.is_empty() {
+                file.resize(file.len().max(at + written.len()), 0);
+                file[at..at + written.len()].copy_from_slice(written);
             }
-            Action::Store { slot, bytes, .. } => {
-                let kept = self.slots[*slot].take().unwrap_or_default();
-                let behind = kept.get(cut(bytes)..).unwrap_or_default();
-                self.slots[*slot] = Some([&bytes[..cut(bytes)], behind].concat());
-                return Outcome::Done;
-            }
-            _ if reach != Reach::Whole => return Outcome::Done,
-            _ => {}
+            return Outcome::Done;
         }
-        self.act_whole(action)
+        if let Action::Store { slot, bytes, .. } = action {
+            let kept = self.slots[*slot].take().unwrap_or_default();
+            let behind = kept.get(cut(bytes)..).unwrap_or_default();
+            self.slots[*slot] = Some([&bytes[..cut(bytes)], behind].concat());
+            return Outcome::Done;
+        }
+        match reach {
+            Reach::Whole => self.act_whole(action),
+            Reach::Bytes(_) => Outcome::Done,
+        }
     }
 
     fn act_whole(&mut self, action: &Action) -> Outcome {

@@ -37,11 +37,12 @@ fn tampered(alive: bool, tamper: impl FnOnce(&mut World)) -> (Vec<Damage>, Strin
     world.files.flush(world.time());
     world.run().unwrap();
     assert_eq!(world.rings[0].head, 8);
-    let damages = world.events.iter().filter_map(|event| match event {
-        Event::SetAside { damage, .. } => Some(*damage),
-        _ => None,
-    });
-    let damages = damages.collect();
+    let mut damages = Vec::new();
+    for event in &world.events {
+        if let Event::SetAside { damage, .. } = event {
+            damages.push(*damage);
+        }
+    }
     let files = world.disk.files();
     let logs = files.iter().filter(|(name, _)| !name.ends_with(".idx"));
     let texts: Vec<_> = logs

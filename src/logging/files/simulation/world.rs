@@ -174,10 +174,10 @@ impl World {
                 let byte = self.fuse.take().map_or(0, |(_, byte)| byte);
                 self.act(&action, Reach::Bytes(byte));
                 self.deaths += 1;
-                self.died_of = match &action {
-                    Action::Write { bytes, .. } | Action::Store { bytes, .. } => bytes.len(),
-                    _ => 0,
-                };
+                self.died_of = 0;
+                if let Action::Write { bytes, .. } | Action::Store { bytes, .. } = &action {
+                    self.died_of = bytes.len();
+                }
                 check(&self.disk, &self.rings, Moment::Death)?;
                 self.reborn();
                 self.fuse = self.second_fuse.take();
@@ -197,15 +197,14 @@ impl World {
             return outcome;
         }
         if reach == Reach::Whole {
-            match action {
-                Action::Release { source, below } => {
-                    let ring = self.rings.iter_mut().find(|ring| ring.id == source.0);
-                    let ring = ring.expect("released sources are known");
-                    assert!(*below > ring.head && *below <= ring.handed, "{below}");
-                    ring.head = *below;
-                }
-                Action::Report(event) => self.events.push(event.clone()),
-                _ => {}
+            if let Action::Release { source, below } = action {
+                let ring = self.rings.iter_mut().find(|ring| ring.id == source.0);
+                let ring = ring.expect("released sources are known");
+                assert!(*below > ring.head && *below <= ring.handed, "{below}");
+                ring.head = *below;
+            }
+            if let Action::Report(event) = action {
+                self.events.push(event.clone());
             }
         }
         self.disk.act(action, reach)
