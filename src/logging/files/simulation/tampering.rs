@@ -200,3 +200,38 @@ fn what_cannot_be_set_aside_holds_its_lines_and_releases_nothing() {
     world.run().unwrap();
     assert_eq!((world.rings[0].head, world.files.waiting_bytes()), (2, 0));
 }
+
+/// As a host that crashed leaves them: lengths are right, and the last bytes never came to the disk.
+#[test]
+fn bytes_that_a_host_lost_are_found_by_their_checksum() {
+    let mut settings = settings();
+    settings.checkpoint_bytes = 1_000_000;
+    let mut world = World::new(settings);
+    world.add_ring();
+    world.rings[0].records = vec![vec!["a".to_owned()]; 8];
+    world.deliver(0, 4);
+    world.files.flush(world.time());
+    world.run().unwrap();
+    let file = world.disk.bytes(CURRENT).unwrap();
+    let lost = file.len() - 5;
+    file[lost..].fill(0);
+    world.reborn();
+    world.run().unwrap();
+    world.deliver(0, 4);
+    world.files.flush(world.time());
+    world.run().unwrap();
+    assert!(matches!(
+        world.events[..],
+        [Event::SetAside {
+            damage: Damage::Altered { .. },
+            ..
+        }]
+    ));
+    let files = world.disk.files();
+    let logs = files.iter().filter(|(name, _)| !name.ends_with(".idx"));
+    let texts: Vec<_> = logs
+        .map(|(_, bytes)| String::from_utf8_lossy(bytes))
+        .collect();
+    all_stand_once(&texts.concat(), 4..8);
+    all_stand_once(&texts.concat(), 0..3);
+}
