@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::data::calendar::{SECONDS_A_DAY, civil, days};
+use crate::data::calendar::Date;
 use crate::data::{Timespan, Timestamp};
 
 const NANOS_A_SECOND: i64 = 1_000_000_000;
@@ -22,10 +22,14 @@ const UNITS: [(&str, i64); 6] = [
 pub(super) fn write_timestamp(out: &mut impl Write, time: Timestamp) -> fmt::Result {
     let seconds = time.nanos() / NANOS_A_SECOND;
     let millis = (time.nanos() % NANOS_A_SECOND).max(0) / 1_000_000;
-    let (year, month, day) = civil(seconds.div_euclid(SECONDS_A_DAY));
-    let second = seconds.rem_euclid(SECONDS_A_DAY);
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    let second = second % 60;
+    let Date {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+    } = Date::of(seconds);
     write!(
         out,
         "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}"
@@ -115,12 +119,15 @@ pub(crate) fn read_instant(text: &str) -> Option<(i64, i64)> {
     let second = text.number(2, 0..=59)?;
     let fraction = text.fraction()?;
     let ahead = text.zone()?;
-    let date = days(year, month, day);
-    if civil(date) != (year, month, day) {
-        return None;
-    }
-    let seconds = date * SECONDS_A_DAY + hour * 3600 + minute * 60 + second - ahead;
-    Some((seconds, fraction))
+    let date = Date {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+    };
+    Some((date.seconds()? - ahead, fraction))
 }
 
 /// Reads a span: a number, which may have a sign, decimals and an exponent, and a unit.

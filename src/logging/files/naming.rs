@@ -1,9 +1,9 @@
 //! Names of rotated files, as Zeek makes them, in UTC.
 
 use crate::data::Timestamp;
-use calendar::{Form as Date, format_date, parse_date};
+use date::{DateForm, format_date, parse_date};
 
-mod calendar;
+mod date;
 
 /// Which of Zeek's forms a name has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,10 +88,18 @@ impl Naming {
             attempt => format!("{mark}{attempt}"),
         };
         let stem = match self.form {
-            Form::Dotted => format!("{path}.{}{}", format_date(opened, Date::Full), number("-")),
-            Form::Dashed => format!("{path}-{}{}", format_date(opened, Date::Short), number("-")),
+            Form::Dotted => format!(
+                "{path}.{}{}",
+                format_date(opened, DateForm::Full),
+                number("-")
+            ),
+            Form::Dashed => format!(
+                "{path}-{}{}",
+                format_date(opened, DateForm::Short),
+                number("-")
+            ),
             Form::Archiver => {
-                let dates = [opened, closed].map(|time| format_date(time, Date::Full));
+                let dates = [opened, closed].map(|time| format_date(time, DateForm::Full));
                 let [opened, closed] = dates;
                 format!("{path}__{opened}__{closed}__{}", self.told(attempt))
             }
@@ -123,8 +131,8 @@ impl Naming {
     pub fn parse(&self, name: &str) -> Option<Rotated> {
         let stem = name.strip_suffix(&self.extension)?.strip_suffix('.')?;
         match self.form {
-            Form::Dotted => dated(stem, '.', Date::Full),
-            Form::Dashed => dated(stem, '-', Date::Short),
+            Form::Dotted => dated(stem, '.', DateForm::Full),
+            Form::Dashed => dated(stem, '-', DateForm::Short),
             Form::Archiver => archived(stem),
         }
     }
@@ -139,7 +147,7 @@ pub fn metadata_fits(key: &str, value: &str) -> bool {
     fits(key) && fits(value)
 }
 
-fn dated(stem: &str, mark: char, date: Date) -> Option<Rotated> {
+fn dated(stem: &str, mark: char, date: DateForm) -> Option<Rotated> {
     let at = stem.len().checked_sub(date.bytes());
     let plain = at.and_then(|at| split_dated(stem, at, mark, date));
     plain.or_else(|| {
@@ -150,7 +158,7 @@ fn dated(stem: &str, mark: char, date: Date) -> Option<Rotated> {
     })
 }
 
-fn split_dated(stem: &str, at: usize, mark: char, date: Date) -> Option<Rotated> {
+fn split_dated(stem: &str, at: usize, mark: char, date: DateForm) -> Option<Rotated> {
     let (path, opened) = stem.split_at_checked(at)?;
     let path = path.strip_suffix(mark).filter(|path| !path.is_empty())?;
     Some(Rotated {
@@ -166,8 +174,8 @@ fn archived(stem: &str) -> Option<Rotated> {
     let with_dates = |stem: &str, metadata: Vec<(String, String)>| {
         let (rest, closed) = stem.rsplit_once("__")?;
         let (path, opened) = rest.rsplit_once("__")?;
-        let opened = parse_date(opened, Date::Full)?;
-        let closed = parse_date(closed, Date::Full)?;
+        let opened = parse_date(opened, DateForm::Full)?;
+        let closed = parse_date(closed, DateForm::Full)?;
         (!path.is_empty()).then(|| Rotated {
             path: path.to_owned(),
             opened,

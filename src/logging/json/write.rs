@@ -1,7 +1,7 @@
 //! Records as objects.
 
 use crate::data::Value;
-use crate::data::calendar::{SECONDS_A_DAY, civil};
+use crate::data::calendar::Date;
 use crate::logging::{Atom, Record, number, seconds, text};
 
 use super::{Format, Times};
@@ -142,16 +142,15 @@ fn real(real: f64, out: &mut Vec<u8>) {
 
 /// Appends a date and microseconds, in UTC.
 fn date(seconds: i64, micros: i64, out: &mut Vec<u8>) {
-    let (year, month, day) = civil(seconds.div_euclid(SECONDS_A_DAY));
-    let second = seconds.rem_euclid(SECONDS_A_DAY);
+    let date = Date::of(seconds);
     out.push(b'"');
-    number::padded(year, 4, out);
+    number::padded(date.year, 4, out);
     for (mark, part) in [
-        (b'-', month),
-        (b'-', day),
-        (b'T', second / 3600),
-        (b':', second / 60 % 60),
-        (b':', second % 60),
+        (b'-', date.month),
+        (b'-', date.day),
+        (b'T', date.hour),
+        (b':', date.minute),
+        (b':', date.second),
     ] {
         out.push(mark);
         number::padded(part, 2, out);

@@ -1,6 +1,6 @@
 //! Headers and records as lines.
 
-use crate::data::calendar::{SECONDS_A_DAY, civil};
+use crate::data::calendar::Date;
 use crate::data::{Timestamp, Value};
 use crate::logging::seconds::NANOS_A_SECOND;
 use crate::logging::{Atom, LogPath, Record, Schema, Type, number, text};
@@ -187,11 +187,9 @@ fn header_text(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Appends a point in time as headers say it: `2024-04-12-19-29-36`, in UTC.
 fn date(time: Timestamp, out: &mut Vec<u8>) {
-    let seconds = time.nanos().div_euclid(NANOS_A_SECOND);
-    let (year, month, day) = civil(seconds.div_euclid(SECONDS_A_DAY));
-    let second = seconds.rem_euclid(SECONDS_A_DAY);
-    number::padded(year, 4, out);
-    for part in [month, day, second / 3600, second / 60 % 60, second % 60] {
+    let date = Date::of(time.nanos().div_euclid(NANOS_A_SECOND));
+    number::padded(date.year, 4, out);
+    for part in [date.month, date.day, date.hour, date.minute, date.second] {
         out.push(b'-');
         number::padded(part, 2, out);
     }
