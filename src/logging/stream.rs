@@ -1,9 +1,11 @@
 //! How a log is named: its stream, and the path of its file.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The longest path of a log, in bytes. A file name has 255: what rotation adds needs the rest.
-pub const LOG_PATH_BYTES_MAX: usize = 128;
+/// The longest path of a log, in bytes: what the longest name of a rotated file and its index leave of
+/// the 255 that file systems take.
+pub const LOG_PATH_BYTES_MAX: usize = 96;
 
 /// The longest id of a stream, in bytes.
 const STREAM_ID_BYTES_MAX: usize = 255;
@@ -20,9 +22,11 @@ pub struct StreamIdError {
     pub text: String,
 }
 
-/// Which file a record goes to: its name without ending, `conn` for `conn.log`. It names a file in the
-/// directory of logs and in no other, since a peer says it: Zeek writes wherever it is told.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Which file a record goes to (Zeek's `Log::Filter$path`): its name without ending, `conn` for
+/// `conn.log`. It names a file in the directory of logs and in no other, since a peer says it: Zeek
+/// writes wherever it is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct LogPath(String);
 
 /// A text that is no path of a log. The fault of the script, or of the peer, that chose it.
@@ -31,7 +35,7 @@ pub enum LogPathError {
     /// Nothing.
     #[error("the path of a log is empty")]
     Empty,
-    /// Longer than file names can be.
+    /// Longer than [`LOG_PATH_BYTES_MAX`].
     #[error("the path of a log has {bytes} bytes, at most {LOG_PATH_BYTES_MAX} are allowed")]
     TooLong {
         /// Its length.
@@ -130,6 +134,20 @@ impl LogPath {
     }
 }
 
+impl TryFrom<String> for LogPath {
+    type Error = LogPathError;
+
+    fn try_from(text: String) -> Result<Self, LogPathError> {
+        Self::parse(text)
+    }
+}
+
+impl From<LogPath> for String {
+    fn from(path: LogPath) -> Self {
+        path.0
+    }
+}
+
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -189,7 +207,16 @@ mod tests {
             LogPathError::Control { .. }
         ));
         let long = [b'x'; LOG_PATH_BYTES_MAX + 1];
-        assert_eq!(refused(&long), LogPathError::TooLong { bytes: 129 });
+        assert_eq!(refused(&long), LogPathError::TooLong { bytes: 97 });
         assert!(LogPath::parse(&long[1..]).is_ok());
+    }
+
+    #[test]
+    fn a_path_travels_through_serde_and_a_bad_one_does_not() {
+        let path = LogPath::parse("conn").unwrap();
+        let text = serde_json::to_string(&path).unwrap();
+        assert_eq!(text, "\"conn\"");
+        assert_eq!(serde_json::from_str::<LogPath>(&text).unwrap(), path);
+        assert!(serde_json::from_str::<LogPath>("\"../x\"").is_err());
     }
 }

@@ -5,6 +5,7 @@
 
 use super::index::SourceId;
 use crate::data::Timestamp;
+use crate::logging::LogPath;
 
 /// Which file it is, as the system tells it: device, inode and time of birth, put together by whoever
 /// asks the system. Equal identities mean the same file under whatever name.
@@ -149,14 +150,14 @@ pub enum Event {
     /// A file was taken over from a predecessor.
     Recovered {
         /// Whose path it is.
-        path: String,
+        path: LogPath,
         /// Bytes at its end that were no whole line.
         cut: u64,
     },
     /// A file is not as it was left. It was set aside, and the path goes on with a fresh one.
     SetAside {
         /// Whose path it is.
-        path: String,
+        path: LogPath,
         /// What is wrong.
         damage: Damage,
         /// Its name from now on; the file itself may be what is missing.
@@ -166,7 +167,7 @@ pub enum Event {
     /// between.
     Rotated {
         /// Whose path it was.
-        path: String,
+        path: LogPath,
         /// Its name.
         name: String,
         /// When it was opened.

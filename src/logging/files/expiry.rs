@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::index::INDEX_SUFFIX;
 use super::naming::Naming;
-use super::path_name::PathName;
 use crate::data::{Timespan, Timestamp};
+use crate::logging::LogPath;
 
 /// How long rotated files are kept; without any bound for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,12 +84,12 @@ pub fn leftovers<'a>(
     extension: &str,
     naming: &Naming,
     known: &BTreeSet<&str>,
-) -> BTreeSet<PathName> {
+) -> BTreeSet<LogPath> {
     let paths = names.into_iter().filter_map(|name| {
         let name = name.strip_suffix(INDEX_SUFFIX).unwrap_or(name);
         let path = name.strip_suffix(extension)?.strip_suffix('.')?;
         let left = !known.contains(path) && naming.parse(name).is_none();
-        left.then(|| PathName::parse(path).ok()).flatten()
+        left.then(|| LogPath::parse(path).ok()).flatten()
     });
     paths.collect()
 }
@@ -195,7 +195,7 @@ mod tests {
         ];
         let known = BTreeSet::from(["http"]);
         let found = leftovers(names, "log", &Naming::default(), &known);
-        let found: Vec<&str> = found.iter().map(PathName::as_str).collect();
+        let found: Vec<&str> = found.iter().map(LogPath::as_str).collect();
         assert_eq!(found, ["conn", "dns"]);
     }
 }

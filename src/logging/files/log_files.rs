@@ -6,11 +6,11 @@ use super::action::{Action, Event, Outcome};
 use super::index::SourceId;
 use super::naming::Naming;
 use super::path_file::PathFile;
-use super::path_name::PathName;
 use super::rotation::Rotation;
 use super::state::State;
 use super::steps::Step;
 use crate::data::{Timespan, Timestamp};
+use crate::logging::LogPath;
 
 /// Paths of one logger.
 pub const PATHS_MAX: usize = 4096;
@@ -18,10 +18,10 @@ pub const PATHS_MAX: usize = 4096;
 /// What stands around the lines of a file.
 pub trait Frame {
     /// What comes before the first line; may be nothing.
-    fn header(&self, path: &str, schema: &[u8], opened: Timestamp) -> Vec<u8>;
+    fn header(&self, path: &LogPath, schema: &[u8], opened: Timestamp) -> Vec<u8>;
 
     /// What comes behind the last line when the file is closed in order; may be nothing.
-    fn footer(&self, path: &str, schema: &[u8], closed: Timestamp) -> Vec<u8>;
+    fn footer(&self, path: &LogPath, schema: &[u8], closed: Timestamp) -> Vec<u8>;
 }
 
 /// What an operator decides.
@@ -104,7 +104,7 @@ pub struct LogFiles<F> {
     pub(super) frame: F,
     pub(super) generation: u64,
     pub(super) paths: Vec<PathFile>,
-    names: HashMap<String, PathId>,
+    names: HashMap<LogPath, PathId>,
     pub(super) sources: BTreeMap<SourceId, Progress>,
     pub(super) steps: VecDeque<Step>,
     pub(super) current: Option<(Step, Action)>,
@@ -159,12 +159,12 @@ impl<F: Frame> LogFiles<F> {
     ///
     /// # Errors
     /// [`Refusal::TooManyPaths`].
-    pub fn open(&mut self, path: &PathName, schema: &[u8]) -> Result<PathId, Refusal> {
-        let known = self.names.get(path.as_str()).copied();
+    pub fn open(&mut self, path: &LogPath, schema: &[u8]) -> Result<PathId, Refusal> {
+        let known = self.names.get(path).copied();
         let id = match known {
             Some(id) => id,
             None if self.paths.len() >= PATHS_MAX => return Err(Refusal::TooManyPaths),
-            None => self.add(PathFile::new(path.as_str())),
+            None => self.add(PathFile::new(path)),
         };
         if let Some(path) = self.paths.get_mut(id.0) {
             path.schema_wanted = schema.to_vec();
@@ -308,8 +308,8 @@ impl<F: Frame> LogFiles<F> {
     }
 
     /// The name of each path, in the order they were opened in.
-    pub fn paths(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.paths.iter().map(|path| path.name.as_str())
+    pub fn paths(&self) -> impl ExactSizeIterator<Item = &LogPath> {
+        self.paths.iter().map(|path| &path.name)
     }
 
     /// Of a source, the lowest number that may still be missing in a path's files.

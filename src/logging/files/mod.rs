@@ -29,7 +29,6 @@ mod judge;
 mod log_files;
 pub mod naming;
 mod path_file;
-mod path_name;
 mod restore;
 mod rotate;
 pub mod rotation;
@@ -42,7 +41,6 @@ pub use action::{Action, Damage, Event, Found, Identity, Look, Outcome};
 pub use checksum::crc32;
 pub use index::SourceId;
 pub use log_files::{Accepted, Frame, LogFiles, PATHS_MAX, PathId, Refusal, Settings, SyncPolicy};
-pub use path_name::{NotAPath, PATH_BYTES_MAX, PathName};
 
 #[cfg(test)]
 mod simulation;

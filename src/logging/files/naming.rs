@@ -196,6 +196,9 @@ fn archived(stem: &str) -> Option<Rotated> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logging::LOG_PATH_BYTES_MAX;
+    use crate::logging::files::index::INDEX_SUFFIX;
+    use crate::names::NAME_BYTES_MAX;
     use proptest::prelude::*;
 
     fn at(seconds: i64) -> Timestamp {
@@ -227,6 +230,14 @@ mod tests {
             second.name("conn", opened, closed, 0, false),
             format!("log-queue/{dates}log_suffix=logger-2__.log")
         );
+    }
+
+    #[test]
+    fn the_longest_name_and_its_index_fit_a_file_system() {
+        let path = "x".repeat(LOG_PATH_BYTES_MAX);
+        let naming = Naming::supervised(Some(&"x".repeat(NAME_BYTES_MAX)));
+        let name = naming.name(&path, at(0), at(0), u32::MAX, true);
+        assert!(name.len() + INDEX_SUFFIX.len() <= 255, "{name}");
     }
 
     #[test]

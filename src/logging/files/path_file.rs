@@ -8,11 +8,12 @@ use super::index::{Entry, Extent, Header, INDEX_SUFFIX, SLOT_BYTES, SourceId};
 use super::rotation::Schedule;
 use super::scan::Scan;
 use super::state::{Leaving, OpenFile, PathState, Standing};
+use crate::logging::LogPath;
 
 /// One path of a logger.
 #[derive(Debug)]
 pub(super) struct PathFile {
-    pub(super) name: String,
+    pub(super) name: LogPath,
     /// Of the lines in the file.
     pub(super) schema: Vec<u8>,
     /// Of the lines that are accepted from now on.
@@ -72,9 +73,9 @@ pub(super) struct Bytes {
 }
 
 impl PathFile {
-    pub(super) fn new(name: &str) -> Self {
+    pub(super) fn new(name: &LogPath) -> Self {
         Self::from_state(PathState {
-            name: name.to_owned(),
+            name: name.clone(),
             schema: Vec::new(),
             sources: Vec::new(),
             open: None,
@@ -242,7 +243,7 @@ impl PathFile {
         let mut index = Vec::new();
         let mut lines = Vec::new();
         if after.index_length == 0 {
-            after.seed = Header::new(&self.name, after.opened).encode(&mut index);
+            after.seed = Header::new(self.name.as_str(), after.opened).encode(&mut index);
             after.index_length = SLOT_BYTES;
             lines = header();
             if let Some(extent) = Extent::behind(after.length, &lines) {

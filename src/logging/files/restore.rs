@@ -33,9 +33,9 @@ impl<F: Frame> LogFiles<F> {
                 let scan = match path.open {
                     Some(open) => {
                         let sources = path.sources().to_vec();
-                        Scan::from_checkpoint(&path.name, open, sources, found)
+                        Scan::from_checkpoint(path.name.as_str(), open, sources, found)
                     }
-                    None => Scan::from_start(&path.name, found),
+                    None => Scan::from_start(path.name.as_str(), found),
                 };
                 path.scan = Some(scan);
                 self.ahead([Step::Scan(id)]);

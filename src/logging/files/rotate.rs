@@ -54,7 +54,7 @@ impl<F: Frame> LogFiles<F> {
         }
         let (opened, closed) = (leaving.opened, leaving.closed);
         let naming = &self.settings.naming;
-        Some(naming.name(&path.name, opened, closed, attempt, path.in_place))
+        Some(naming.name(path.name.as_str(), opened, closed, attempt, path.in_place))
     }
 
     fn pick(&mut self, id: PathId, attempt: u32) {

@@ -11,6 +11,7 @@ use super::action::{Damage, Identity};
 use super::checksum::crc32;
 use super::index::SourceId;
 use crate::data::Timestamp;
+use crate::logging::LogPath;
 use serde::{Deserialize, Serialize};
 
 const MAGIC: [u8; 8] = *b"logstat\x01";
@@ -27,8 +28,8 @@ pub struct State {
 /// One path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathState {
-    /// Its name, as [`super::PathName`] accepts it.
-    pub name: String,
+    /// Its name.
+    pub name: LogPath,
     /// What its lines consist of; bytes of whoever formats them.
     pub schema: Vec<u8>,
     /// What of each source stands.
@@ -174,7 +175,7 @@ mod tests {
         State {
             generation,
             paths: vec![PathState {
-                name: "conn".to_owned(),
+                name: LogPath::parse("conn").unwrap(),
                 schema: vec![1, 2, 3],
                 sources: vec![Standing {
                     id: SourceId(7 << 100),

@@ -6,9 +6,10 @@ use super::oracle::{Moment, check};
 use super::seeds;
 use super::world::{Mutation, SECOND, World, settings};
 use crate::data::Timespan;
+use crate::logging::LogPath;
 use crate::logging::files::naming::Naming;
 use crate::logging::files::verify::Verifier;
-use crate::logging::files::{Event, PathName, SyncPolicy};
+use crate::logging::files::{Event, SyncPolicy};
 
 /// Marsaglia's xorshift, with a multiplication to scatter it: the same seed, the same run.
 struct Random(u64);
@@ -78,7 +79,7 @@ fn step(world: &mut World, random: &mut Random, paths: usize) -> Result<(), Stri
             world.files.tick(world.time());
         }
         10 => {
-            let path = PathName::parse(PATHS[random.index(paths)]).unwrap();
+            let path = LogPath::parse(PATHS[random.index(paths)]).unwrap();
             // With the schema of some record: it must not matter which.
             let path = world.files.open(&path, &0_u64.to_le_bytes()).unwrap();
             world.files.rotate(path, world.time());

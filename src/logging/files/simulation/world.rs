@@ -3,11 +3,12 @@
 use super::disk::{Disk, Reach};
 use super::oracle::{Moment, check, line};
 use crate::data::{Timespan, Timestamp};
+use crate::logging::LogPath;
 use crate::logging::files::naming::Naming;
 use crate::logging::files::rotation::Rotation;
 use crate::logging::files::state::State;
 use crate::logging::files::{
-    Action, Event, Found, Frame, LogFiles, Outcome, PathName, Settings, SourceId, SyncPolicy,
+    Action, Event, Found, Frame, LogFiles, Outcome, Settings, SourceId, SyncPolicy,
 };
 
 pub(super) const SECOND: i64 = 1_000_000_000;
@@ -16,11 +17,11 @@ pub(super) const SECOND: i64 = 1_000_000_000;
 pub(super) struct Text;
 
 impl Frame for Text {
-    fn header(&self, path: &str, schema: &[u8], _: Timestamp) -> Vec<u8> {
+    fn header(&self, path: &LogPath, schema: &[u8], _: Timestamp) -> Vec<u8> {
         format!("#path {path} {schema:?}\n").into_bytes()
     }
 
-    fn footer(&self, _: &str, _: &[u8], closed: Timestamp) -> Vec<u8> {
+    fn footer(&self, _: &LogPath, _: &[u8], closed: Timestamp) -> Vec<u8> {
         format!("#close {closed}\n").into_bytes()
     }
 }
@@ -146,7 +147,7 @@ impl World {
                 .map_or(0, |span| number / span)
                 .to_le_bytes();
             let texts = record.iter().enumerate().map(|(part, path)| {
-                let name = PathName::parse(path).unwrap();
+                let name = LogPath::parse(path).unwrap();
                 let path_id = self.files.open(&name, &schema).unwrap();
                 (path_id, line(path, ring.id, number, part))
             });
