@@ -1,4 +1,4 @@
-//! Records of logs, and the forms in which they are written and travel.
+//! Records of logs: the forms in which they are written and travel, and how they come into files.
 //!
 //! * A [`Schema`] says what the columns of a log are; a [`Record`] is a row of
 //!   [`Value`](crate::data::Value)s that fits one. Whatever writes takes records, so nothing is written
@@ -7,8 +7,14 @@
 //! * [`batch`] is how records travel: Zeek's log batches, and the records in Broker's messages.
 //! * [`files`] decides how numbered records come into files exactly once.
 //!
-//! Everything here is pure: bytes in, values out; no file is opened and no clock is read. What comes from
-//! outside is bounded by the length of the input; arbitrary bytes give an error, never a panic.
+//! Everything here is pure: no file is opened and no clock is read. The forms take bytes and give values;
+//! [`files`] says what is to be done with which file. What comes from outside is bounded by the length of
+//! the input; arbitrary bytes give an error, never a panic.
+//!
+//! This is the core of a logger and not yet one: loggers of a cluster write no log files. The part that
+//! opens them, in the logger's role of `node`, is to receive batches from the rings, form their records
+//! with [`tsv`] or [`json`], and carry out the [`Action`](files::Action)s of [`files`]. Until then tests,
+//! fuzz targets and benches are all that call it.
 //!
 //! # Which value stands in which column
 //!
