@@ -27,6 +27,9 @@ const KILLS: u64 = 100;
 /// The same, over streams.
 const KILLS_OF_STREAMS: u64 = 40;
 
+/// Of records; each has links of its own.
+const CLASSES: usize = 2;
+
 /// A kill counts only when so many records were received since the last.
 const RECORDS_BETWEEN: u64 = 10_000;
 
@@ -68,6 +71,17 @@ fn everybody(cluster: &Cluster) -> Vec<(String, i32)> {
 fn levels(cluster: &Cluster) -> Vec<Level> {
     let everybody = everybody(cluster);
     everybody.iter().map(|(_, pid)| Level::of(*pid)).collect()
+}
+
+/// Do all ends of all links stand that there will ever be? Less is no level to measure by.
+fn has_every_link(cluster: &Cluster, transport: Transport) -> bool {
+    let ends = CLASSES * 2 * (NODES - 1);
+    let (_, rings) = cluster.observe();
+    let holds_all = |place| {
+        let kinds = processes::descriptor_kinds(cluster.node_pid(Exchange::name(place)).unwrap());
+        kinds.get("socket").is_some_and(|sockets| *sockets > ends)
+    };
+    rings.len() == ends * NODES / 2 && (transport == Transport::Ring || (0..NODES).all(holds_all))
 }
 
 fn expect_levels(cluster: &Cluster, before: &[Level]) {
@@ -176,7 +190,8 @@ fn kill_at_full_speed(test: &str, transport: Transport, kills: u64) {
     let exchange = Exchange::start(test, transport);
     exchange.wait_progress(&exchange.progress());
     exchange.wait("every link is in use", || {
-        (exchange.received() > 20 * RECORDS_BETWEEN).then_some(())
+        let much = exchange.received() > 20 * RECORDS_BETWEEN;
+        (much && has_every_link(&exchange.cluster, transport)).then_some(())
     });
     let before = levels(&exchange.cluster);
     let began = Instant::now();
