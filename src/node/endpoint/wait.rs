@@ -73,7 +73,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// As [`Outbox::flush`], and waits until all is written, or `until`.
+    /// As [`super::Outbox::flush`], and waits until all is written, or `until`.
     ///
     /// # Errors
     /// The system's answer.
