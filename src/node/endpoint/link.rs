@@ -25,6 +25,8 @@ pub(super) struct Link {
 
 #[derive(Debug)]
 struct Open {
+    /// Records of so many bytes have not found room since the last that did.
+    full_for: usize,
     index: u32,
     file: FileId,
     writer: Writer,
@@ -78,7 +80,10 @@ impl Link {
             Some(stream) => stream.push(parts, &mut open.writer),
         };
         match pushed {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                open.full_for = usize::MAX;
+                Ok(())
+            }
             Err(PushError::Full) => Err(Refused::Full),
             Err(error) => Err(self.refused(error)),
         }
@@ -97,6 +102,22 @@ impl Link {
         log::warn!("event=ring_closed side=writer error=\"{error}\"");
         self.ring = None;
         Refused::Spoiled
+    }
+
+    /// A record of so many bytes did not find room, and such ones are dropped.
+    pub(super) fn is_full_for(&mut self, length: usize) {
+        if let Some(open) = &mut self.ring {
+            open.full_for = length;
+        }
+    }
+
+    /// Has nothing been released since one of no more bytes did not find room?
+    #[inline]
+    pub(super) fn stays_full(&self, length: usize) -> bool {
+        let Some(open) = &self.ring else {
+            return false;
+        };
+        length >= open.full_for && !self.cut && !open.writer.has_new_room()
     }
 
     /// Counts a dropped record. False: there is no ring to count it in.
@@ -211,6 +232,7 @@ impl Link {
             stream
         });
         self.ring = Some(Open {
+            full_for: usize::MAX,
             index,
             file,
             writer,

@@ -125,16 +125,18 @@ impl Outbox {
                 .find(topic, &self.identity, &self.peers, &self.spec);
         }
         let wanted = self.route.targets.len();
-        let length = match u16::try_from(topic.len()) {
+        let topic_length = match u16::try_from(topic.len()) {
             Ok(length) if !self.is_lost => length,
             Ok(_) | Err(_) => return Reach { wanted, taken: 0 },
         };
-        let length = length.to_le_bytes();
-        let parts: [&[u8]; 3] = [&length, topic, payload];
+        let topic_length = topic_length.to_le_bytes();
+        let parts: [&[u8]; 3] = [&topic_length, topic, payload];
         let class = self.route.class;
-        let fits = topic.len().saturating_add(payload.len()) <= self.record_bytes_max();
+        let length = topic.len().saturating_add(payload.len());
+        let fits = length <= self.record_bytes_max();
         // A stream that is full may have a reader with another socket, which the slow way finds.
         let has_streams = self.has_streams;
+        let drops_in_line = |policy| policy == Policy::DropNewest && !has_streams;
         let mut taken = 0;
         let mut next = 0;
         // By index, for on the slow way all of `self` is needed.
@@ -147,6 +149,11 @@ impl Outbox {
             let Some(link) = self.link(to, class) else {
                 continue;
             };
+            // One who never reads costs the others next to nothing.
+            if drops_in_line(policy) && link.stays_full(length) {
+                link.count(DropReason::Full);
+                continue;
+            }
             let whole = match link.push(&parts) {
                 Ok(()) => {
                     if !(has_streams && self.gathers(to, class)) {
@@ -154,12 +161,8 @@ impl Outbox {
                     }
                     true
                 }
-                // In line, so that one who never reads costs the others next to nothing.
-                Err(Refused::Full)
-                    if policy == Policy::DropNewest
-                        && !has_streams
-                        && link.count(DropReason::Full) =>
-                {
+                Err(Refused::Full) if drops_in_line(policy) && link.count(DropReason::Full) => {
+                    link.is_full_for(length);
                     false
                 }
                 Err(refused) => self.push_slowly(Target { to, policy }, class, &parts, refused),

@@ -112,10 +112,6 @@ impl Writer {
         let number = self.accepted();
         let start = self.tail.position;
         if self.filled_with(room) > self.memory.capacity() {
-            // One who never reads is passed at each record: no more than this load then.
-            if self.shared_head() == self.head_seen {
-                return Err(PushError::Full);
-            }
             self.look_at_head()?;
             if self.filled_with(room) > self.memory.capacity() {
                 return Err(PushError::Full);
@@ -137,6 +133,14 @@ impl Writer {
             self.stop_waiting();
         }
         Ok(number)
+    }
+
+    /// Has the reader released anything since the last push that looked for room? One load, for whoever
+    /// would push in vain at each record while a reader does not read.
+    #[inline]
+    #[must_use]
+    pub fn has_new_room(&self) -> bool {
+        self.shared_head() != self.head_seen
     }
 
     /// Counts a record that was dropped instead of pushed.
