@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::Node;
 use super::context::Context;
 use super::spec::{ChildSpec, Role};
-use crate::fabric::{FabricSpec, MEMBERS_MAX};
+use crate::fabric::streams::ACCOUNT_BYTES;
+use crate::fabric::{FabricSpec, MEMBERS_MAX, Transport};
 use crate::names::{InstanceName, NodeName};
 
 /// So many links of two roles are listed one by one; more are only counted.
@@ -121,9 +122,12 @@ impl Needs {
         pairs.saturating_mul(RINGS_PER_LINK / 2)
     }
 
-    /// Bytes of so many rings, as they are made at first.
+    /// Bytes of so many rings, as they are made at first; of streams, of their accounts.
     pub(super) fn ring_bytes(rings: usize, fabric: &FabricSpec) -> u64 {
-        let pair = u64::from(fabric.control_bytes) + u64::from(fabric.bulk_bytes);
+        let pair = match fabric.transport {
+            Transport::Ring => u64::from(fabric.control_bytes) + u64::from(fabric.bulk_bytes),
+            Transport::Unix => 2 * u64::from(ACCOUNT_BYTES),
+        };
         let pairs = u64::try_from(rings / 2).unwrap_or(u64::MAX);
         pairs.saturating_mul(pair)
     }

@@ -5,9 +5,11 @@
 
 use std::io;
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::time::Instant;
 
 use super::file::FileId;
+use super::record::LENGTH_BYTES;
 use super::seating::HandedRing;
 use super::sending::{Limits, Sending};
 use crate::fabric::Refusal;
@@ -25,8 +27,8 @@ pub(super) struct Link {
 
 #[derive(Debug)]
 struct Open {
-    /// Records of so many bytes have not found room since the last that did.
-    full_for: usize,
+    /// A record of as many bytes, and so none of more, has not found room since the last that did.
+    full_for: Range<usize>,
     index: u32,
     file: FileId,
     writer: Writer,
@@ -81,7 +83,7 @@ impl Link {
         };
         match pushed {
             Ok(()) => {
-                open.full_for = usize::MAX;
+                open.full_for = 0..0;
                 Ok(())
             }
             Err(PushError::Full) => Err(Refused::Full),
@@ -107,17 +109,19 @@ impl Link {
     /// A record of so many bytes did not find room, and such ones are dropped.
     pub(super) fn is_full_for(&mut self, length: usize) {
         if let Some(open) = &mut self.ring {
-            open.full_for = length;
+            // A larger one asks for a larger ring.
+            let most = open.writer.record_bytes_max() - LENGTH_BYTES;
+            open.full_for = length..most.saturating_add(1);
         }
     }
 
-    /// Has nothing been released since one of no more bytes did not find room?
+    /// Has nothing been released since one of no more bytes did not find room in the ring?
     #[inline]
     pub(super) fn stays_full(&self, length: usize) -> bool {
         let Some(open) = &self.ring else {
             return false;
         };
-        length >= open.full_for && !self.cut && !open.writer.has_new_room()
+        open.full_for.contains(&length) && !self.cut && !open.writer.has_new_room()
     }
 
     /// Counts a dropped record. False: there is no ring to count it in.
@@ -232,7 +236,7 @@ impl Link {
             stream
         });
         self.ring = Some(Open {
-            full_for: usize::MAX,
+            full_for: 0..0,
             index,
             file,
             writer,

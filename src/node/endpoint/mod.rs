@@ -4,7 +4,7 @@
 //! class, and takes in what comes. Owns: its seat's socket, its own end of every ring, its bell. Leaves
 //! to others: making rings and handing them over (the stem), what a record means (its handler).
 //!
-//! What holds, over the death of any process at any instruction:
+//! What holds over rings, and the death of any process at any instruction:
 //!
 //! * [`Outbox::publish`] is true only when the record lies whole in the ring of everybody who wanted
 //!   it, and rings outlive their ends. Else it is false, and each drop is counted by its reason.
@@ -15,6 +15,9 @@
 //! * A record that was in hand when the node died by its own fault three times in a row is put aside in
 //!   the file `dead-letter`.
 //! * Nothing waits without a limit, and only loggers are waited for.
+//!
+//! Over streams a publish is true when the record is queued in this node for everybody who wanted it. What
+//! dies with a queue or a socket does not come, and is counted as lost; the rest holds as above.
 //!
 //! A record that meets rings with room costs no system call and no memory on either side.
 

@@ -101,7 +101,7 @@ impl Outbox {
     }
 
     /// Publishes a record to everybody else who wants its topic. True: for each of them it lies whole in
-    /// memory that outlives this node. False: at least one does not get it, which was counted; or the
+    /// memory that outlives this node, or is queued if links are streams. False: at least one does not get it, which was counted; or the
     /// topic is longer than 65535 bytes, or this node's place was [lost](super::Endpoint::is_lost).
     ///
     /// May wait for a ring, for `ring_wait` at most, and for room in a logger's ring, as the layout says.
@@ -196,7 +196,7 @@ impl Outbox {
     }
 
     /// Publishes many records and rings each bell once, at the end. Each record is safe when its
-    /// `publish` returns, as ever; only its readers may learn of it later.
+    /// `publish` returns, as ever, if links are rings; only its readers may learn of it later.
     pub fn batch<T>(&mut self, publish: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.batch.is_some();
         self.batch.get_or_insert_default();

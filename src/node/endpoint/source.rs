@@ -28,6 +28,8 @@ pub(super) struct Source {
     pub(super) is_orphan: bool,
     /// The last record that was handled and not released.
     handled: Option<Drained>,
+    /// Something was released, for whatever reason, and nobody has asked whether the writer waits for it.
+    has_released: bool,
     /// Records that were drained and kept, and those behind them.
     kept: VecDeque<Drained>,
     /// A dead letter that could not be written, and its bytes: nothing passes it.
@@ -70,6 +72,7 @@ impl Source {
             rings: VecDeque::new(),
             is_orphan: false,
             handled: None,
+            has_released: false,
             kept: VecDeque::new(),
             stalled: None,
             topic: Vec::new(),
@@ -305,6 +308,7 @@ impl Source {
         self.release_handled();
         if let Some(ring) = self.rings.front_mut() {
             ring.reader.release_as_dead_letter(drained);
+            self.has_released = true;
         }
     }
 
@@ -315,6 +319,7 @@ impl Source {
         }
         if let (Some(drained), Some(ring)) = (self.handled.take(), self.rings.front_mut()) {
             ring.reader.release(drained);
+            self.has_released = true;
         }
     }
 
@@ -328,11 +333,8 @@ impl Source {
     /// Releases what was handled. Returns whether the writer waits for room and has it now.
     #[inline]
     pub(super) fn settle(&mut self) -> bool {
-        if self.handled.is_none() {
-            return false;
-        }
         self.release_handled();
-        self.room_is_wanted()
+        std::mem::take(&mut self.has_released) && self.room_is_wanted()
     }
 
     /// Does the writer wait for room that is there?

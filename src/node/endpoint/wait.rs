@@ -86,7 +86,11 @@ impl Endpoint {
                 true => Ok(()),
                 false => {
                     let descriptors: Vec<BorrowedFd<'_>> = self.descriptors().collect();
-                    sleep_until(&descriptors, Some(until))
+                    let retry = self.deadline();
+                    sleep_until(
+                        &descriptors,
+                        Some(retry.map_or(until, |retry| retry.min(until))),
+                    )
                 }
             };
             self.wake()?;

@@ -112,9 +112,9 @@ pub(crate) struct PeersArgs {
 #[command(after_help = "\
 Read from shared memory: no node is asked. A selector chooses the links from or to its nodes.
 
-For each link accepted = delivered + dead letters + in flight, always, and published is accepted + dropped.
-Streams count records as oldest or lost that they had accepted; these stand on the right of the first sum
-and not in the second. Where it does not hold the command says so, and ends with 1.
+For each link accepted = delivered + dead letters + in flight, and over streams + oldest + lost, which had
+been accepted; published is accepted + what was dropped for other reasons. Where the sum does not hold the
+command says so, and ends with 1.
 
 Reasons of drops: full (no room), timeout (none in time), too_large, disconnected (the layout's policy),
 no_ring (none could be had; in lines without a class the writer never had one); of streams only, oldest

@@ -157,6 +157,10 @@ impl Outbox {
     ) -> Option<DropReason> {
         if self.has_streams {
             self.receive(); // its reader may have another socket, and nothing else have changed
+            // What was found full may have taken a part of its queue.
+            if self.write_to(to) {
+                self.ring_bell(to);
+            }
         }
         match policy {
             Policy::Block(time) => self.wait_for_room(to, class, record_bytes, time),
@@ -208,7 +212,9 @@ impl Outbox {
                 Some(Ok(false)) if !over => {
                     let stem = self.stem.descriptor().filter(|_| self.has_streams);
                     let on: Vec<_> = std::iter::once(self.bell.event()).chain(stem).collect();
-                    sleep_until(&on, Some(until))
+                    // The next stem is looked for meanwhile.
+                    let retry = self.stem.deadline().filter(|_| self.has_streams);
+                    sleep_until(&on, Some(retry.map_or(until, |retry| retry.min(until))))
                 }
                 Some(_) | None => Ok(()),
             };

@@ -6,13 +6,20 @@ use super::Source;
 use crate::node::endpoint::receiving::Receiving;
 use crate::shm::ring::Delivery as Drained;
 
+/// Frames in one turn that are no new records.
+const PASSED_MAX: usize = 4096;
+
 impl Source {
     /// The next record, into `buffer`. Passes over what came before by another socket, and releases as lost
     /// what stands in the account and will not come: its writer says that it begins behind it, or is gone
     /// for good.
     #[inline(never)]
     pub(super) fn next_of_stream(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<Drained>> {
-        while let Some(ring) = self.rings.front_mut() {
+        // Who sends nothing but what is passed over does not keep this node from the others.
+        for _ in 0..PASSED_MAX {
+            let Some(ring) = self.rings.front_mut() else {
+                break;
+            };
             let Some(stream) = &mut ring.stream else {
                 break;
             };
@@ -55,6 +62,7 @@ impl Source {
         self.release_handled();
         if let Some(ring) = self.rings.front_mut() {
             ring.reader.release_as_lost(drained);
+            self.has_released = true;
         }
     }
 
@@ -97,7 +105,9 @@ impl Source {
         if self.rings.front().is_none_or(|ring| ring.stream.is_none()) {
             return;
         }
-        self.kept.clear();
+        for drained in std::mem::take(&mut self.kept) {
+            self.release_as_lost(drained);
+        }
         self.release_handled();
         if let Some(ring) = self.rings.front_mut() {
             let mut nothing = Vec::new();
@@ -194,6 +204,25 @@ mod tests {
         assert_eq!(observer.accounting().unwrap().in_flight, 0);
         assert!(source.go_on().is_some());
         assert_eq!(source.missed(), 3);
+    }
+
+    /// Shows: a writer that waits until everything of its dead predecessor is released hears of it, too,
+    /// when the last of that is released as lost.
+    #[test]
+    fn a_writer_that_waits_hears_of_what_was_lost() {
+        let (mut source, theirs, mut account, _) = site();
+        for _ in 0..2 {
+            account.count_queued();
+            account.try_push(&[]).unwrap();
+        }
+        assert_eq!(account.want_room(account.record_bytes_max()), Ok(false));
+        write(&theirs, 0, b"a record");
+        assert_eq!(take(&mut source).unwrap(), [0]);
+        assert!(!source.settle(), "one is still in the way");
+        write(&theirs, 2, &[]);
+        assert_eq!(take(&mut source).unwrap(), [] as [u64; 0]);
+        assert!(source.settle());
+        assert!(!source.settle(), "once is enough");
     }
 
     #[test]

@@ -98,8 +98,13 @@ impl Fabric {
         edge: &mut Edge<'_>,
     ) {
         // On whatever host.
-        let layout = self.layout.as_ref();
-        let named = &*self.named.get_or_insert_with(|| names_in(layout));
+        if self.named.is_none() {
+            self.named = names_in(self.layout.as_ref());
+        }
+        let Some(named) = &self.named else {
+            let why = Refusal::System("read the layout's names".to_owned());
+            return self.dismiss(id, Some(Answer::Refused { why, ring: None }), edge);
+        };
         let taken =
             |name: &NodeName| is_named(name) || self.places.is_taken(name) || named.contains(name);
         let name = match name {
@@ -214,11 +219,13 @@ impl Fabric {
     }
 }
 
-/// Every name in the layout.
-fn names_in(layout: Option<&OwnedFd>) -> BTreeSet<NodeName> {
-    let bytes = layout.and_then(|file| sys::memory::read_sealed(file.as_fd()).ok());
-    let names = bytes.and_then(|bytes| SeatLayout::names(&bytes).ok());
-    names.unwrap_or_default()
+/// Every name in the layout. `None`: it cannot be read just now.
+fn names_in(layout: Option<&OwnedFd>) -> Option<BTreeSet<NodeName>> {
+    let Some(file) = layout else {
+        return Some(BTreeSet::new());
+    };
+    let bytes = sys::memory::read_sealed(file.as_fd()).ok()?;
+    SeatLayout::names(&bytes).ok()
 }
 
 fn other_version(theirs: u32) -> Refusal {

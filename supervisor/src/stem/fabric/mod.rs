@@ -100,6 +100,8 @@ pub(super) struct Fabric {
     streams: Streams<OwnedFd>,
     /// Connections that have a socket coming because its other end went to somebody.
     untold: BTreeSet<ConnectionId>,
+    /// For whom no stream could be made, which was complained of.
+    unserved: BTreeSet<ConnectionId>,
     /// No more rings than this: births need descriptors too.
     rings_max: usize,
     connections: Connections,
@@ -147,6 +149,7 @@ impl Fabric {
             memory: BTreeMap::new(),
             streams: Streams::default(),
             untold: BTreeSet::new(),
+            unserved: BTreeSet::new(),
             rings_max: usize::try_from(descriptors_max / 2).unwrap_or(usize::MAX),
             connections: Connections::default(),
             listener: None,
@@ -342,7 +345,7 @@ impl Fabric {
     }
 
     pub(super) fn next_deadline(&self, now: impl Fn() -> Instant) -> Option<Instant> {
-        if !self.interrupted.is_empty() || self.is_crowded {
+        if !self.interrupted.is_empty() || self.is_crowded || !self.untold.is_empty() {
             return Some(now());
         }
         let toll = self.quiet_until.filter(|_| self.toll_is_due);
@@ -370,14 +373,15 @@ impl Fabric {
         for id in silent {
             self.connections.close(id, edge.poller);
         }
-        for id in std::mem::take(&mut self.untold) {
-            self.tell(id, edge);
-        }
         if self.retry.take_if(|at| *at <= now).is_some() {
-            for id in self.connections.waiting() {
-                self.tell(id, edge);
-            }
+            self.untold.extend(self.connections.waiting());
+            let connections = &self.connections;
+            self.unserved.retain(|id| connections.get(*id).is_some());
             self.is_crowded = true;
+        }
+        // Telling one of a stream makes another one untold.
+        while let Some(id) = self.untold.pop_first() {
+            self.tell(id, edge);
         }
         if std::mem::take(&mut self.is_crowded) {
             self.accept(now, edge);

@@ -57,9 +57,13 @@ impl Fabric {
             };
             let whose = connection.whose;
             if let Err(error) = self.make_stream(&word, whose) {
-                edge.problem(None, format!("cannot make a stream: {error}"));
-                return self.wait_for(id, edge);
+                if self.unserved.insert(id) {
+                    edge.problem(None, format!("cannot make a stream: {error}; trying again"));
+                }
+                self.is_stuck = true;
+                return;
             }
+            self.unserved.remove(&id);
             let Some(connection) = self.connections.get(id) else {
                 return;
             };
