@@ -47,27 +47,33 @@ impl Traced {
         true
     }
 
-    /// Leads it through, and says behind which instructions something looks other than before.
-    pub(crate) fn changes<L: PartialEq>(self, look: impl Fn() -> L) -> Vec<usize> {
+    /// Leads it through, and says behind how many instructions something looks other than before.
+    pub(crate) fn changes<L: PartialEq>(self, look: impl Fn() -> L) -> usize {
         let mut before = look();
-        let mut changes = Vec::new();
-        for instruction in 1..INSTRUCTIONS_MAX {
+        let mut changes = 0;
+        for _ in 1..INSTRUCTIONS_MAX {
             if !self.step() {
                 return changes;
             }
             let now = look();
-            if now != before {
-                changes.push(instruction);
-                before = now;
-            }
+            changes += usize::from(now != before);
+            before = now;
         }
         panic!("the child does not get through");
     }
 
-    /// Kills it behind so many instructions.
-    pub(crate) fn kill_behind(self, instructions: usize) {
-        for _ in 0..instructions {
+    /// Kills it behind so many of the changes that [`Traced::changes`] finds. They are found anew: how many
+    /// instructions it takes to one of them depends on what the allocator has at hand.
+    pub(crate) fn kill_behind<L: PartialEq>(self, changes: usize, look: impl Fn() -> L) {
+        let mut before = look();
+        let mut left = changes;
+        while left > 0 {
             assert!(self.step(), "this child goes another way");
+            let now = look();
+            if now != before {
+                before = now;
+                left -= 1;
+            }
         }
         kill(self.0, Signal::SIGKILL).unwrap();
         let killed = WaitStatus::Signaled(self.0, Signal::SIGKILL, false);

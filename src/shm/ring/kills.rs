@@ -83,16 +83,16 @@ impl<T> Act<T> {
         Traced::new(|| (self.prepare)(site), self.perform)
     }
 
-    /// After which instructions is the memory another than before?
-    fn changes(&self, site: &Site) -> Vec<usize> {
+    /// Behind how many instructions is the memory another than before?
+    fn changes(&self, site: &Site) -> usize {
         let site = site.copy();
         self.child(&site).changes(|| bytes(&site.ring))
     }
 
-    /// What is left when a child dies after so many instructions.
-    fn left_behind(&self, site: &Site, instructions: usize) -> Site {
+    /// What is left when a child dies behind so many of these changes.
+    fn left_behind(&self, site: &Site, changes: usize) -> Site {
         let site = site.copy();
-        self.child(&site).kill_behind(instructions);
+        self.child(&site).kill_behind(changes, || bytes(&site.ring));
         site
     }
 }
@@ -135,13 +135,10 @@ fn a_writer_may_die_at_any_instruction_of_a_push() {
         for place in 0..PLACES {
             push(&mut site.writer());
             let changes = act.changes(&site);
-            assert!(
-                changes.len() >= 6,
-                "header, parts, count, position: {changes:?}"
-            );
+            assert!(changes >= 6, "header, parts, count, position: {changes}");
             let mut fates = [0; 2];
-            for instructions in [1].iter().chain(&changes) {
-                let left = act.left_behind(&site, *instructions);
+            for behind in 0..=changes {
+                let left = act.left_behind(&site, behind);
                 let (accepted, delivered, in_flight) = left.accounts();
                 assert_eq!((delivered, in_flight), (place, accepted - place));
                 fates[usize::try_from(accepted - place - 1).unwrap()] += 1;
@@ -149,11 +146,7 @@ fn a_writer_may_die_at_any_instruction_of_a_push() {
                 expect_to_drain(&mut left.reader(), place..accepted + 1);
                 assert_eq!(left.accounts(), (accepted + 1, accepted + 1, 0));
             }
-            assert_eq!(
-                fates,
-                [changes.len(), 1],
-                "one instruction decides, the last"
-            );
+            assert_eq!(fates, [changes, 1], "one instruction decides, the last");
             expect_to_drain(&mut site.reader(), place..place + 1);
         }
     });
@@ -184,10 +177,10 @@ fn a_reader_may_die_at_any_instruction_of_a_delivery() {
             (0..2).for_each(|_| push(&mut site.writer()));
             let (first, end) = (2 * place, 2 * place + 2);
             let changes = act.changes(&site);
-            assert!(changes.len() >= 4, "in hand, counts, position: {changes:?}");
+            assert!(changes >= 4, "in hand, counts, position: {changes}");
             let mut fates = [0; 2];
-            for instructions in [1].iter().chain(&changes) {
-                let left = act.left_behind(&site, *instructions);
+            for behind in 0..=changes {
+                let left = act.left_behind(&site, behind);
                 let (accepted, delivered, in_flight) = left.accounts();
                 assert_eq!((accepted, in_flight), (end, end - delivered));
                 let was_released = delivered > first;
@@ -195,16 +188,12 @@ fn a_reader_may_die_at_any_instruction_of_a_delivery() {
                 let mut successor = left.reader();
                 let in_hand = successor.in_hand().map(|in_hand| in_hand.number);
                 assert!(left.handled.last() == first + 1 || !was_released);
-                let may_be = (*instructions > 1 && !was_released).then_some(first);
+                let may_be = (behind > 0 && !was_released).then_some(first);
                 assert_eq!(in_hand, may_be);
                 expect_to_drain(&mut successor, delivered..end);
                 assert_eq!(left.accounts(), (end, end, 0));
             }
-            assert_eq!(
-                fates,
-                [changes.len(), 1],
-                "one instruction decides, the last"
-            );
+            assert_eq!(fates, [changes, 1], "one instruction decides, the last");
             expect_to_drain(&mut site.reader(), first..end);
         }
     });
