@@ -210,8 +210,7 @@ impl Inbox {
             return false;
         };
         let released = source.release_kept(receipt);
-        source.settle();
-        if released && source.room_is_wanted() {
+        if source.settle() {
             outbox.ring(source.from);
         }
         released

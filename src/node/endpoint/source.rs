@@ -293,6 +293,7 @@ impl Source {
         }
         if let Some(drained) = released {
             ring.reader.release(drained);
+            self.has_released = true;
         }
         released.is_some()
     }
