@@ -28,6 +28,7 @@ pub mod procfs;
 pub mod random;
 pub mod signals;
 pub mod standard;
+pub mod text;
 pub mod unix;
 
 #[cfg(test)]

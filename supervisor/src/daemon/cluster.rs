@@ -98,7 +98,9 @@ impl Daemon {
         }
         self.event(weight, kind, None, &detail);
         if state == ClusterState::Ready {
-            sys::heap::trim(); // what the start needed is not needed again
+            // What the start needed is not needed again.
+            sys::heap::trim();
+            sys::text::let_go();
         }
         self.systemd.on_cluster(state, well, missing.len());
         self.tell_controller_of_cluster();

@@ -255,6 +255,7 @@ impl Stem {
             if self.trim_due && !self.births_wait() {
                 // What the start needed is not needed again, and newborns need not inherit it.
                 sys::heap::trim();
+                sys::text::let_go();
                 self.look_at_all_children();
                 self.trim_due = false;
             }
