@@ -19,7 +19,7 @@ use crate::layout::spec::Role;
 use crate::names::{Incarnation, NodeName};
 
 /// The version of this vocabulary. Programs linked with another one are refused.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The largest packet of a seat socket, in bytes.
 pub const SEAT_PACKET_BYTES_MAX: usize = 64 * 1024;
@@ -222,7 +222,12 @@ pub enum Answer {
     /// A ring. Descriptors: its memory, memory of the other side's bell, the other side's bell, and this
     /// end's socket if the link is a stream; the memory is its account then, and each time either end
     /// sits down anew both get another socket. To somebody who looks: its memory only, read-only.
-    Ring(RingKey),
+    Ring {
+        /// Its name.
+        key: RingKey,
+        /// Its writer is a program that attached. The board says so too, but guests can write there.
+        from_guest: bool,
+    },
     /// Every ring that stands was handed over: records may flow.
     Seated,
     /// A seat or a ring cannot be had.

@@ -22,6 +22,17 @@ impl Usage {
             bytes: self.bytes.saturating_add(bytes.into()),
         }
     }
+
+    /// The same, when each takes so many bytes besides.
+    #[must_use]
+    pub fn with_more_for_each(self, bytes: u32) -> Self {
+        let rings = u64::try_from(self.rings).unwrap_or(u64::MAX);
+        let more = rings.saturating_mul(bytes.into());
+        Self {
+            bytes: self.bytes.saturating_add(more),
+            ..self
+        }
+    }
 }
 
 /// What rings guests may have.
@@ -72,5 +83,6 @@ mod tests {
             assert_eq!(quota.check(own, all), expected, "{own:?} of {all:?}");
         }
         assert_eq!(usage(1, 5).and(7), usage(2, 12));
+        assert_eq!(usage(3, 5).with_more_for_each(10), usage(3, 35));
     }
 }

@@ -12,6 +12,9 @@ use super::{RingKey, Slot};
 /// that may be under way in a socket at a time.
 pub const ACCOUNT_BYTES: u32 = 32 * 1024;
 
+/// Bytes that a reader comes to hold of each stream, but for a record that is larger.
+pub const READER_BYTES: u32 = 320 * 1024;
+
 /// The ends that were not handed over yet.
 #[derive(Debug)]
 pub struct Streams<End> {

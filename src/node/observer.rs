@@ -199,7 +199,7 @@ impl Snapshot {
             } = next(&mut socket, until)?;
             match answer {
                 // One after the other, so that it does not take a descriptor for each of them.
-                Answer::Ring(key) => {
+                Answer::Ring { key, .. } => {
                     let link = (key.from, key.to, key.class);
                     let link = links.entry(link).or_insert_with(|| Rings::new(key));
                     match Observer::map(only(descriptors)?) {
@@ -308,7 +308,7 @@ fn unexpected(answer: Answer) -> SeatError {
         Answer::Refused { why, .. } => SeatError::Refused(why),
         Answer::Board
         | Answer::Layout
-        | Answer::Ring(_)
+        | Answer::Ring { .. }
         | Answer::Seated
         | Answer::Welcome { .. } => SeatError::Confused("the packet is not for somebody who looks"),
     }

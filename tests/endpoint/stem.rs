@@ -274,7 +274,9 @@ impl Inner {
             bell.event.as_fd(),
         ];
         files.extend(self.streams.get(key, to).map(AsFd::as_fd));
-        self.say_with(to, &Answer::Ring(key), &files);
+        let writer = self.board.entry(key.from);
+        let from_guest = writer.is_some_and(|writer| writer.attached);
+        self.say_with(to, &Answer::Ring { key, from_guest }, &files);
         self.streams.forget(key, to);
         if is_new {
             if self

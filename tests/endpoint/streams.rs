@@ -2,8 +2,10 @@
 //! oldest.
 
 use cluster::fabric::{FabricSpec, LinkPolicy, Policy, Transport};
+use cluster::layout::spec::Role;
 use cluster::shm::board::State;
 
+use super::stem::HandStem;
 use super::{eventually, pair, spec, take, take_now, until};
 
 fn streams() -> FabricSpec {
@@ -144,4 +146,55 @@ fn a_record_that_is_too_large_is_refused_and_the_link_stands() {
     });
     let accounts = stem.accounts(from, to);
     assert_eq!((accounts.too_large, accounts.delivered), (1, 3));
+}
+
+/// Shows: programs that attached and begin large records cost their reader the memory of a few, whatever
+/// number of them begins; the others wait, nodes of the layout do not, and who leaves gives his room back.
+#[test]
+fn large_records_of_guests_wait_for_memory_and_those_of_nodes_do_not() {
+    const LARGE: u32 = 40 << 20;
+    let stem = HandStem::new(FabricSpec {
+        record_bytes_max: LARGE + 1,
+        ..streams()
+    });
+    let to = stem.add("manager", Role::Manager);
+    let places = ["first", "second"].map(|name| stem.add_as(name, Role::None, true));
+    let node = stem.add("worker-1", Role::Worker);
+    let mut manager = stem.endpoint(to, &["x"]);
+    let [mut first, mut second] = places.map(|place| stem.endpoint(place, &[]));
+    let mut worker = stem.endpoint(node, &[]);
+    let payload = vec![b'p'; LARGE as usize];
+    let mut came = Vec::new();
+    let mut drain = |came: &mut Vec<u8>| {
+        manager.wake().unwrap();
+        manager.drain(usize::MAX, |_, record| {
+            assert!(record.payload[1..] == payload[1..], "torn");
+            came.push(record.payload[0]);
+        })
+    };
+    let large = |begin: u8| [&[begin][..], &payload[1..]].concat();
+    assert!(first.publish("x", &large(b'1')));
+    for _ in 0..20 {
+        drain(&mut came);
+        assert!(!first.outbox().flush(), "it has begun, and is not through");
+    }
+    assert!(second.publish("x", &large(b'2')));
+    assert!(worker.publish("x", &large(b'w')));
+    while came.is_empty() {
+        second.outbox().flush();
+        worker.outbox().flush();
+        drain(&mut came);
+    }
+    for _ in 0..100 {
+        assert!(!second.outbox().flush());
+        drain(&mut came);
+    }
+    assert_eq!(came, b"w");
+    drop(first);
+    stem.leaves(places[0]);
+    eventually("the second one comes", || {
+        second.outbox().flush();
+        drain(&mut came);
+        came == b"w2"
+    });
 }

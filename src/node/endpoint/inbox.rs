@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::dead_letter::{self, Origin};
 use super::outbox::Outbox;
+use super::receiving::Receiving;
 use super::record::{self, Handling, Receipt, Record};
 use super::seating::HandedRing;
 use super::source::{Next, Source};
@@ -21,6 +22,10 @@ pub const TURN_RECORDS: usize = 64;
 /// Bytes of the buffer that stay for the next record.
 const BUFFER_BYTES_KEPT: usize = 64 * 1024;
 
+/// Of large records that guests have begun to send by streams this node holds so many bytes together, or one
+/// record. Full: others wait in their sockets until one has come, or whoever began it has left.
+const GUESTS_BEGUN_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 #[derive(Debug, Default)]
 pub(in crate::node) struct Inbox {
     /// Control first, then by place.
@@ -31,6 +36,8 @@ pub(in crate::node) struct Inbox {
     turn: usize,
     /// Records that writers dropped of whom nothing is left.
     missed: u64,
+    /// The last drain has left a large record waiting for memory.
+    is_crowded: bool,
 }
 
 impl Inbox {
@@ -89,7 +96,32 @@ impl Inbox {
     /// Is there anything to drain?
     #[inline]
     pub(super) fn has_work(&mut self) -> bool {
-        self.sources.iter_mut().any(Source::has_work)
+        self.sources.iter_mut().any(Source::has_work) || self.may_grow_by_now()
+    }
+
+    /// Is there memory for a large record that had to wait?
+    #[inline]
+    fn may_grow_by_now(&self) -> bool {
+        let wanted = |source: &Source| source.stream()?.wanted();
+        let least = || self.sources.iter().filter_map(wanted).min();
+        self.is_crowded && least().is_some_and(|bytes| self.has_memory_for(bytes))
+    }
+
+    /// Is there memory for a guest's large record?
+    fn has_memory_for(&self, bytes: usize) -> bool {
+        let streams = self.sources.iter().filter_map(Source::stream);
+        let granted = streams.map(Receiving::granted).sum::<usize>();
+        granted == 0 || granted.saturating_add(bytes) <= GUESTS_BEGUN_BYTES_MAX
+    }
+
+    /// Lets a large record of this source be read, or wait.
+    #[cold]
+    fn let_grow(&mut self, at: usize, bytes: usize) {
+        let may = self.has_memory_for(bytes);
+        self.is_crowded |= !may;
+        if let Some(source) = self.sources.get_mut(at) {
+            source.may_grow(may);
+        }
     }
 
     /// Hands at most `budget` records to `handle`, and says how many it took out.
@@ -105,6 +137,7 @@ impl Inbox {
         H: Into<Handling>,
     {
         let mut taken = 0;
+        self.is_crowded = false;
         self.turn = self.turn.wrapping_add(1);
         loop {
             let before = taken;
@@ -197,6 +230,9 @@ impl Inbox {
         }
         if source.settle() | source.took_part() {
             context.as_mut().ring(source.from);
+        }
+        if let Some(bytes) = source.stream().and_then(Receiving::wanted) {
+            self.let_grow(at, bytes);
         }
         taken
     }

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::sending::FRAME_HEADER_BYTES;
+use crate::fabric::streams::READER_BYTES;
 use crate::sys::unix;
 
 /// So much is read at once.
@@ -17,9 +18,24 @@ const READ_BYTES: usize = 64 * 1024;
 /// Bytes of the buffer that stay for the next frame.
 const BUFFER_BYTES_KEPT: usize = 4 * READ_BYTES;
 
+const _: () = assert!(BUFFER_BYTES_KEPT + READ_BYTES == READER_BYTES as usize);
+
 /// Sockets that may wait behind the first: one for each life of the writer that had nothing to say.
 /// More than this, and the oldest is passed over.
 const SOCKETS_MAX: usize = 64;
+
+/// What becomes of a frame that is larger than the buffer that a stream keeps. Bytes are those of that frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Growth {
+    /// None has begun, or it may take what it needs.
+    Unasked,
+    /// One has begun; whoever has this stream has not answered yet.
+    Asked(usize),
+    /// No more is read of it for now.
+    Denied(usize),
+    /// It is read.
+    Granted(usize),
+}
 
 #[derive(Debug)]
 pub(super) struct Receiving {
@@ -31,6 +47,9 @@ pub(super) struct Receiving {
     /// Bytes of the first frame, once it is there whole.
     whole: usize,
     record_bytes_max: usize,
+    /// Large frames are read only if that [is granted](Receiving::may_grow).
+    is_bounded: bool,
+    growth: Growth,
     /// Bytes were taken, and the frame is not whole: its writer may wait for room.
     took_part: bool,
     /// Something may come that is not new: what has come by another socket, or the end of one.
@@ -47,8 +66,9 @@ pub(super) struct Frame<'a> {
 }
 
 impl Receiving {
-    /// `record_bytes_max`: no frame may hold more.
-    pub(super) fn new(record_bytes_max: usize) -> Self {
+    /// `record_bytes_max`: no frame may hold more. `is_bounded`: this asks before it takes the memory for a
+    /// large one.
+    pub(super) fn new(record_bytes_max: usize, is_bounded: bool) -> Self {
         Self {
             sockets: VecDeque::new(),
             buffer: Vec::new(),
@@ -56,6 +76,8 @@ impl Receiving {
             end: 0,
             whole: 0,
             record_bytes_max,
+            is_bounded,
+            growth: Growth::Unasked,
             took_part: false,
             may_repeat: true,
         }
@@ -74,6 +96,48 @@ impl Receiving {
     /// Is nothing to come, until another socket is handed over?
     pub(super) fn is_over(&self) -> bool {
         self.sockets.is_empty()
+    }
+
+    /// Bytes that it wants for a frame that has begun.
+    pub(super) fn wanted(&self) -> Option<usize> {
+        match self.growth {
+            Growth::Asked(bytes) | Growth::Denied(bytes) => Some(bytes),
+            Growth::Unasked | Growth::Granted(_) => None,
+        }
+    }
+
+    /// Does it want them, and was not answered?
+    pub(super) fn has_asked(&self) -> bool {
+        matches!(self.growth, Growth::Asked(_))
+    }
+
+    /// Bytes that were granted to it.
+    pub(super) fn granted(&self) -> usize {
+        match self.growth {
+            Growth::Granted(bytes) => bytes,
+            Growth::Unasked | Growth::Asked(_) | Growth::Denied(_) => 0,
+        }
+    }
+
+    /// May it take what it [wants](Receiving::wanted)? It may be asked again.
+    pub(super) fn may_grow(&mut self, may: bool) {
+        if let Some(bytes) = self.wanted() {
+            self.growth = match may {
+                true => Growth::Granted(bytes),
+                false => Growth::Denied(bytes),
+            };
+        }
+    }
+
+    /// Does a frame of so many bytes have to wait before more of it is read?
+    fn has_to_wait(&mut self, bytes: usize) -> bool {
+        if !self.is_bounded || bytes <= BUFFER_BYTES_KEPT {
+            return false;
+        }
+        if self.growth == Growth::Unasked {
+            self.growth = Growth::Asked(bytes);
+        }
+        self.wanted().is_some()
     }
 
     /// Did it take a part of a frame since [`Receiving::take_part`]?
@@ -113,21 +177,40 @@ impl Receiving {
                     self.whole = bytes;
                     return Ok(true);
                 }
+                if self.has_to_wait(bytes) {
+                    break;
+                }
             }
             if !self.fill()? {
-                self.took_part |= took;
-                return Ok(false);
+                break;
             }
             took = true;
         }
+        self.took_part |= took;
+        Ok(false)
     }
 
     /// Done with the frame that was seen last.
     #[inline]
     pub(super) fn pass(&mut self) {
         self.begin += std::mem::take(&mut self.whole);
-        if self.begin == self.end && self.buffer.len() > BUFFER_BYTES_KEPT {
-            (self.buffer, self.begin, self.end) = (Vec::new(), 0, 0);
+        self.growth = Growth::Unasked;
+        let kept = match self.begin == self.end {
+            true => BUFFER_BYTES_KEPT,
+            false => BUFFER_BYTES_KEPT + READ_BYTES,
+        };
+        if self.buffer.len() > kept {
+            self.shrink();
+        }
+    }
+
+    /// Gives back the memory of a large frame, unless another one follows. Of what was read behind it, which
+    /// is less than one reading, there is a copy then.
+    #[cold]
+    fn shrink(&mut self) {
+        if self.rest().len() <= READ_BYTES {
+            self.buffer = self.rest().to_vec();
+            (self.begin, self.end) = (0, self.buffer.len());
         }
     }
 
@@ -148,7 +231,8 @@ impl Receiving {
             if self.buffer.len() < self.end + READ_BYTES {
                 self.buffer.resize(self.end + READ_BYTES, 0);
             }
-            let space = self.buffer.get_mut(self.end..).unwrap_or_default();
+            let space = self.buffer.get_mut(self.end..self.end + READ_BYTES);
+            let space = space.unwrap_or_default();
             match unix::read_some(socket.as_fd(), space) {
                 Ok(0) => self.next_socket(),
                 Ok(read) => {
@@ -166,6 +250,7 @@ impl Receiving {
     fn next_socket(&mut self) {
         self.sockets.pop_front();
         self.may_repeat = true;
+        self.growth = Growth::Unasked;
         (self.begin, self.end, self.whole) = (0, 0, 0);
         self.buffer = Vec::new();
     }
@@ -190,7 +275,7 @@ mod tests {
     const RECORD_BYTES_MAX: usize = 1 << 20;
 
     fn stream() -> (Receiving, OwnedFd) {
-        let mut stream = Receiving::new(RECORD_BYTES_MAX);
+        let mut stream = Receiving::new(RECORD_BYTES_MAX, false);
         let theirs = another(&mut stream);
         (stream, theirs)
     }
@@ -287,6 +372,40 @@ mod tests {
         assert!(stream.buffer.capacity() <= BUFFER_BYTES_KEPT);
         write(&theirs, &frame(2, &[]));
         assert_eq!(take(&mut stream), [(2, vec![])]);
+    }
+
+    /// Shows: nobody comes to hold more than the buffer that every stream may have by large frames that were
+    /// not granted to it, nor by what it sends behind one that was.
+    #[test]
+    fn a_large_frame_of_a_bounded_stream_waits_until_it_is_granted() {
+        let mut stream = Receiving::new(RECORD_BYTES_MAX, true);
+        let theirs = another(&mut stream);
+        let large = frame(1, &vec![3; RECORD_BYTES_MAX]);
+        let next = &frame(2, b"next")[..5];
+        let bytes = [frame(0, b"small"), large, next.to_vec()].concat();
+        let mut rest = &bytes[..];
+        let mut came = Vec::new();
+        // Goes on until neither end does anything.
+        let mut go_on = |stream: &mut Receiving| loop {
+            let written = unix::write_parts(theirs.as_fd(), &[IoSlice::new(rest)]).unwrap_or(0);
+            rest = &rest[written..];
+            came.extend(take(stream).into_iter().map(|(number, _)| number));
+            if written == 0 && !stream.take_part() || rest.is_empty() {
+                return (came.clone(), rest.len());
+            }
+        };
+        let (first, left) = go_on(&mut stream);
+        assert!(stream.has_asked() && first == [0] && left > 0);
+        assert_eq!(stream.wanted(), Some(FRAME_HEADER_BYTES + RECORD_BYTES_MAX));
+        stream.may_grow(false);
+        assert_eq!(go_on(&mut stream), (vec![0], left));
+        assert!(!stream.has_asked() && stream.wanted().is_some() && stream.granted() == 0);
+        assert!(stream.buffer.capacity() <= READER_BYTES as usize);
+        stream.may_grow(true);
+        assert_eq!(stream.granted(), FRAME_HEADER_BYTES + RECORD_BYTES_MAX);
+        assert_eq!(go_on(&mut stream), (vec![0, 1], 0));
+        assert_eq!((stream.granted(), stream.rest()), (0, next));
+        assert!(stream.buffer.capacity() <= READER_BYTES as usize);
     }
 
     #[test]

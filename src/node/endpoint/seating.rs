@@ -65,10 +65,16 @@ pub(super) struct HandedRing {
     pub(super) bell: bell::Files,
     /// This end's, if the link is a stream; the memory is its account.
     pub(super) socket: Option<OwnedFd>,
+    /// Its writer is a program that attached.
+    pub(super) from_guest: bool,
 }
 
 impl HandedRing {
-    pub(super) fn from_packet(key: RingKey, descriptors: Vec<OwnedFd>) -> Option<Self> {
+    pub(super) fn from_packet(
+        key: RingKey,
+        from_guest: bool,
+        descriptors: Vec<OwnedFd>,
+    ) -> Option<Self> {
         let mut descriptors = descriptors.into_iter();
         let (memory, page, event) = (
             descriptors.next()?,
@@ -81,6 +87,7 @@ impl HandedRing {
             memory,
             bell: bell::Files { page, event },
             socket,
+            from_guest,
         })
     }
 }
@@ -107,8 +114,8 @@ pub(super) fn be_seated(socket: &mut SeatSocket, limit: Duration) -> Result<Seat
             descriptors,
         } = next(socket, until)?;
         match answer {
-            Answer::Ring(key) => {
-                let ring = HandedRing::from_packet(key, descriptors);
+            Answer::Ring { key, from_guest } => {
+                let ring = HandedRing::from_packet(key, from_guest, descriptors);
                 let ring = ring.ok_or(SeatError::Confused(
                     "a ring has three descriptors, and a stream four",
                 ))?;
@@ -164,7 +171,7 @@ fn welcome(first: Received) -> Result<Seated, SeatError> {
             })
         }
         Answer::Refused { why, .. } => Err(SeatError::Refused(why)),
-        Answer::Board | Answer::Layout | Answer::Ring(_) | Answer::Seated => {
+        Answer::Board | Answer::Layout | Answer::Ring { .. } | Answer::Seated => {
             Err(SeatError::Confused("the first packet is no welcome"))
         }
     }

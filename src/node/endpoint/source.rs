@@ -117,8 +117,9 @@ impl Source {
         self.is_orphan = false;
         let place = self.rings.partition_point(|known| known.index < index);
         let poison = poison.map(|in_hand| in_hand.number);
+        let is_bounded = ring.from_guest;
         let stream = ring.socket.map(|socket| {
-            let mut stream = Receiving::new(record_bytes_max);
+            let mut stream = Receiving::new(record_bytes_max, is_bounded);
             stream.connect(socket);
             stream
         });

@@ -147,12 +147,14 @@ impl Stem {
 
     fn take(&mut self, received: Received) {
         match received.answer {
-            Answer::Ring(key) => match HandedRing::from_packet(key, received.descriptors) {
-                Some(ring) => self.rings.push_back(ring),
-                None => log::warn!(
-                    "event=bad_packet error=\"a ring has three descriptors, and a stream four\""
-                ),
-            },
+            Answer::Ring { key, from_guest } => {
+                match HandedRing::from_packet(key, from_guest, received.descriptors) {
+                    Some(ring) => self.rings.push_back(ring),
+                    None => log::warn!(
+                        "event=bad_packet error=\"a ring has three descriptors, and a stream four\""
+                    ),
+                }
+            }
             Answer::Refused {
                 why,
                 ring: Some(ring),

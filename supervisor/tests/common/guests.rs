@@ -62,7 +62,7 @@ impl Cluster {
         let mut rings = BTreeMap::new();
         loop {
             match guest.hear() {
-                (Answer::Ring(key), mut fds) => rings.insert(key, fds.remove(0)),
+                (Answer::Ring { key, .. }, mut fds) => rings.insert(key, fds.remove(0)),
                 (Answer::Seated, _) => break,
                 (other, _) => panic!("{other:?}"),
             };
@@ -162,7 +162,7 @@ impl Guest {
         let mut rings = BTreeMap::new();
         loop {
             match self.try_to_hear(PATIENCE)? {
-                (Answer::Ring(key), mut fds) => {
+                (Answer::Ring { key, .. }, mut fds) => {
                     assert_eq!(fds.len(), 3, "ring, page and bell");
                     rings.insert(key, fds.remove(0));
                 }
@@ -194,7 +194,7 @@ impl Seat {
     /// The ring that comes next.
     pub fn hear_ring(&mut self) -> RingKey {
         match self.guest.hear() {
-            (Answer::Ring(key), mut fds) => {
+            (Answer::Ring { key, .. }, mut fds) => {
                 assert_eq!(fds.len(), 3, "ring, page and bell");
                 self.rings.insert(key, fds.remove(0));
                 key

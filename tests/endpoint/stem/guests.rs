@@ -101,7 +101,8 @@ impl Inner {
                 };
                 say(&Answer::Board, Some(&self.board_file));
                 for (key, memory) in &self.rings {
-                    say(&Answer::Ring(*key), Some(memory));
+                    let (key, from_guest) = (*key, false);
+                    say(&Answer::Ring { key, from_guest }, Some(memory));
                 }
                 say(&Answer::Seated, None);
             }

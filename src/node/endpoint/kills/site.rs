@@ -148,8 +148,10 @@ impl Site {
                 class: Class::Bulk,
                 index,
             };
+            let from_guest = false;
+            let ring = Answer::Ring { key, from_guest };
             let memory = &self.rings[usize::from(index == 1)];
-            say(&Answer::Ring(key), &[memory, &other.page, &other.event]);
+            say(&ring, &[memory, &other.page, &other.event]);
         };
         let board = self.board.try_clone().unwrap().into();
         say(&welcome(slot), &[&board, &own.page, &own.event]);

@@ -88,8 +88,21 @@ impl Source {
         match stream.peek().map(|frame| frame.map(|frame| frame.number)) {
             Ok(Some(number)) => number <= next || nothing_is_kept,
             Ok(None) if self.is_orphan && (is_empty || stream.is_over()) => nothing_is_kept,
-            Ok(None) => stream.has_part(),
+            Ok(None) => stream.has_part() || stream.has_asked(),
             Err(_) => true,
+        }
+    }
+
+    /// Its stream, if it is one.
+    pub(in crate::node::endpoint) fn stream(&self) -> Option<&Receiving> {
+        self.rings.front()?.stream.as_ref()
+    }
+
+    /// Answers a stream that [wants](Receiving::wanted) memory for a large record.
+    pub(in crate::node::endpoint) fn may_grow(&mut self, may: bool) {
+        let ring = self.rings.front_mut();
+        if let Some(stream) = ring.and_then(|ring| ring.stream.as_mut()) {
+            stream.may_grow(may);
         }
     }
 
@@ -153,6 +166,7 @@ mod tests {
             memory: copy(),
             bell: bell::create().unwrap(),
             socket: Some(ours),
+            from_guest: false,
         };
         let mut source = Source::new(Slot(1), Class::Bulk);
         source.hand_over(ring, false, 1 << 20).unwrap();

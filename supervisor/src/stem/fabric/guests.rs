@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use cluster::fabric::quota::{Quota, Usage};
 use cluster::fabric::rings::Deed;
-use cluster::fabric::{Answer, Refusal, Slot, VERSION};
+use cluster::fabric::streams::READER_BYTES;
+use cluster::fabric::{Answer, Refusal, Slot, Transport, VERSION};
 use cluster::layout::seats::SeatLayout;
 use cluster::layout::spec::Role;
 use cluster::names::{Incarnation, NAME_BYTES_MAX, NodeName};
@@ -194,8 +195,17 @@ impl Fabric {
                 bytes: GUESTS_RING_BYTES_MAX,
             },
         };
-        let all = self.rings.usage(|slot| self.is_attached(slot));
-        let checked = quota.check(self.rings.usage_of(key.from), all);
+        // What a reader holds of a stream is in its own memory, not in the account.
+        let besides = match self.spec.transport {
+            Transport::Ring => 0,
+            Transport::Unix => READER_BYTES,
+        };
+        let [own, all] = [
+            self.rings.usage_of(key.from),
+            self.rings.usage(|slot| self.is_attached(slot)),
+        ]
+        .map(|usage| usage.with_more_for_each(besides));
+        let checked = quota.check(own, all);
         if checked.is_err() {
             self.rings.not_made(key);
         }

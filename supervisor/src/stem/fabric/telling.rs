@@ -149,15 +149,20 @@ impl Fabric {
                 let [page, event] = self.bell_of(other_end(*key, slot))?;
                 let socket = self.streams.get(*key, slot).map(AsFd::as_fd);
                 let lent = [memory, page, event].into_iter().chain(socket);
-                Parcel::lending(Answer::Ring(*key), lent.collect())
+                Parcel::lending(self.ring(*key), lent.collect())
             }
             (Word::Ring(key), Whose::Newcomer(..) | Whose::Leaving) => {
                 let memory = self.memory.get(key)?.as_fd();
-                return Some(Parcel::read_only(Answer::Ring(*key), memory));
+                return Some(Parcel::read_only(self.ring(*key), memory));
             }
             (Word::Seated, _) => Parcel::plain(Answer::Seated),
             (Word::Greeting(answer) | Word::Refusal(answer), _) => Parcel::plain(answer.clone()),
         }))
+    }
+
+    fn ring(&self, key: RingKey) -> Answer {
+        let from_guest = self.is_attached(key.from);
+        Answer::Ring { key, from_guest }
     }
 
     fn bell_of(&self, slot: Slot) -> Option<[BorrowedFd<'_>; 2]> {
