@@ -183,6 +183,59 @@ fn a_reader_that_wants_each_once_at_most_may_die_at_any_instruction() {
     });
 }
 
+/// A frame of a stream: a record of this number, or the word that what comes before it is lost.
+fn frame(number: u64, record: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(record.len()).unwrap();
+    [&length.to_le_bytes()[..], &number.to_le_bytes(), record].concat()
+}
+
+/// Shows: whatever instruction a reader dies at that releases what a stream has lost, each of those records
+/// counts as lost once, and each of the others as delivered.
+#[test]
+fn a_reader_may_die_at_any_instruction_of_releasing_what_is_lost() {
+    const LOST: u64 = 2;
+    const ALL: u64 = LOST + 1;
+    alone(move || {
+        let site = Site::new();
+        let mut writer = Writer::map(site.ring()).unwrap();
+        for _ in 0..ALL {
+            writer.count_queued();
+            writer.try_push(&[]).unwrap();
+        }
+        drop(writer);
+        let record = [&1_u16.to_le_bytes()[..], b"x", &payload(0, SMALL)].concat();
+        let bytes = [frame(0, &record), frame(ALL, &[])].concat();
+        let drain = |(reader, _): &mut Seated| {
+            reader.drain(usize::MAX, |_, _| ());
+        };
+        // What is in the socket is read unwatched: nobody sees that, and it takes long.
+        let sit = |site: &Site| {
+            let mut seated = site.sit_at_stream(&bytes);
+            while !seated.0.inbox.has_work() {}
+            seated
+        };
+        let act = |site: &Site| Traced::new(|| sit(site), drain);
+        let led = site.copy();
+        let changes = act(&led).changes(|| led.look());
+        let mut fates = [0; LOST as usize + 1];
+        for behind in 0..=changes {
+            let left = site.copy();
+            act(&left).kill_behind(behind, || left.look());
+            let at_once = left.accounts()[0];
+            let lost = at_once.dropped(DropReason::Lost);
+            let sum = at_once.delivered + at_once.in_flight + lost;
+            assert_eq!((at_once.accepted, sum), (ALL, ALL));
+            assert!(lost == 0 || at_once.delivered > 0, "in their order");
+            fates[usize::try_from(lost).unwrap()] += 1;
+            drain(&mut left.sit_at_stream(&bytes));
+            let accounts = left.accounts()[0];
+            assert_eq!(accounts.dropped(DropReason::Lost), LOST);
+            assert_eq!((accounts.delivered, accounts.in_flight), (ALL - LOST, 0));
+        }
+        assert!(fates.iter().all(|deaths| *deaths > 0), "{fates:?}");
+    });
+}
+
 /// A site whose small ring is full, with a record dropped; how many records it holds.
 fn full_with_a_drop() -> (Site, u64) {
     let site = Site::new();

@@ -17,7 +17,7 @@ use crate::shm::sync::{AtomicU64, Ordering};
 use crate::sys::memory;
 
 /// `ring`, and the version of what lies in the memory.
-const MAGIC: u64 = u64::from_be_bytes(*b"ring\0\0\0\x02");
+const MAGIC: u64 = u64::from_be_bytes(*b"ring\0\0\0\x03");
 
 /// The header's size; the records follow it.
 const HEADER_BYTES: usize = size_of::<Words>();

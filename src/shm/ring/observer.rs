@@ -79,7 +79,7 @@ impl Accounting {
     }
 
     /// Adds what only a stream knows: `queued` records so far went into its writer's queue; `lost` ones had
-    /// a place between head and tail, and were released there beside the dead letters.
+    /// a place between head and tail, and were released there.
     fn add_stream(&mut self, queued: u64, lost: u64) {
         let waiting = waiting(queued, self.accepted, &self.dropped);
         let given_up = [DropReason::Oldest, DropReason::Lost].map(|reason| self.dropped(reason));
@@ -87,7 +87,6 @@ impl Accounting {
             self.accepted = self.accepted.saturating_add(more);
         }
         self.in_flight = self.in_flight.saturating_add(waiting);
-        self.dead_letters -= lost;
         if let Some(sum) = self.dropped.get_mut(DropReason::Lost.index()) {
             *sum = sum.saturating_add(lost);
         }
@@ -128,10 +127,10 @@ impl Observer {
     pub fn backlog(&self) -> (u64, u64) {
         let words = self.memory.words();
         // The head first: the tail that is found then is not before it.
-        let [released, _] = words
+        let [released, _, lost] = words
             .head()
             .look(Site::HeadLoad)
-            .map_or([0; 2], |head| head.counts);
+            .map_or([0; 3], |head| head.counts);
         let [accepted] = words
             .tail()
             .look(Site::TailLoad)
@@ -139,7 +138,6 @@ impl Observer {
         let drops = words.drops().each_ref();
         let drops = drops.map(|count| count.load(Ordering::Relaxed));
         let waiting = waiting(words.queued().load(Ordering::Relaxed), accepted, &drops);
-        let lost = words.hand().lost.load(Ordering::Relaxed);
         let dropped = drops.into_iter().fold(lost, u64::saturating_add);
         let under_way = accepted.saturating_sub(released).saturating_add(waiting);
         (under_way, dropped)
@@ -162,7 +160,7 @@ impl Observer {
         let mut at = head.position;
         let mut in_flight = 0_u64;
         while at < tail.position {
-            let [released, _] = head.counts;
+            let [released, ..] = head.counts;
             let word = self.memory.load(at);
             // A record is overwritten only after its release, so the word was its header if the head
             // has not passed it by now. If it has, the count begins anew from there.
@@ -175,7 +173,7 @@ impl Observer {
             at += occupied(length_of(word, number, tail.position - at)?);
             in_flight += 1;
         }
-        let [released, put_aside] = head.counts;
+        let [released, dead_letters, lost] = head.counts;
         // The reader has overtaken the tail of then: nothing of then is in flight, and what came
         // since, as far as we know of it, was released.
         let overtaken = head.position > tail.position;
@@ -183,11 +181,14 @@ impl Observer {
         if released.checked_add(in_flight) != Some(accepted) {
             return Err(Corrupt("there are not as many records as counted"));
         }
-        let delivered = released.checked_sub(put_aside);
+        let delivered = dead_letters
+            .checked_add(lost)
+            .and_then(|others| released.checked_sub(others));
         let mut accounting = Accounting {
             accepted,
-            delivered: delivered.ok_or(Corrupt("there are more dead letters than records"))?,
-            dead_letters: put_aside,
+            delivered: delivered
+                .ok_or(Corrupt("more records were put aside or lost than released"))?,
+            dead_letters,
             in_flight,
             in_flight_bytes: at - head.position,
             dropped: words
@@ -196,12 +197,11 @@ impl Observer {
                 .map(|count| count.load(Ordering::Relaxed)),
             before: before(words),
         };
-        let lost = words.hand().lost.load(Ordering::Relaxed).min(put_aside);
         accounting.add_stream(words.queued().load(Ordering::Relaxed), lost);
         Ok(accounting)
     }
 
-    fn head(&self) -> Result<Seen<2>, Corrupt> {
+    fn head(&self) -> Result<Seen<3>, Corrupt> {
         let head = self.memory.words().head().look(Site::HeadLoad);
         head.ok_or(Corrupt("the head has no count"))
     }

@@ -26,7 +26,7 @@ pub struct Reader {
     number: u64,
     /// The tail as it was last loaded; the shared one is there or further on.
     tail_seen: u64,
-    head: Seen<2>,
+    head: Seen<3>,
 }
 
 /// A record that was drained.
@@ -71,7 +71,7 @@ impl Reader {
     pub(super) fn over(memory: Memory) -> Result<Self, Corrupt> {
         let head = memory.words().head().look(Site::HeadLoad);
         let head = head.ok_or(Corrupt("the head has no count"))?;
-        let [released, _] = head.counts;
+        let [released, ..] = head.counts;
         check_count(released, head.position)?;
         let mut reader = Self {
             memory,
@@ -150,28 +150,21 @@ impl Reader {
     /// The writer may sleep: ask [`Reader::room_is_wanted`], after this one or the last one of many.
     #[inline]
     pub fn release(&mut self, delivery: Delivery) {
-        let [_, dead_letters] = self.head.counts;
-        self.advance(delivery, dead_letters);
+        let [_, dead_letters, lost] = self.head.counts;
+        self.advance(delivery, dead_letters, lost);
     }
 
     /// As [`Reader::release`], but this one record counts as a dead letter.
     pub fn release_as_dead_letter(&mut self, delivery: Delivery) {
-        let [_, dead_letters] = self.head.counts;
-        self.advance(delivery, dead_letters.saturating_add(1));
+        let [_, dead_letters, lost] = self.head.counts;
+        self.advance(delivery, dead_letters.saturating_add(1), lost);
     }
 
     /// As [`Reader::release`], but this one record counts as lost: it is known from the account of a
     /// stream, and its bytes are nowhere.
     pub fn release_as_lost(&mut self, delivery: Delivery) {
-        if delivery.end <= self.head.position {
-            return;
-        }
-        let lost = &self.memory.words().hand().lost;
-        lost.store(
-            lost.load(Ordering::Relaxed).wrapping_add(1),
-            Ordering::Relaxed,
-        );
-        self.release_as_dead_letter(delivery);
+        let [_, dead_letters, lost] = self.head.counts;
+        self.advance(delivery, dead_letters, lost.saturating_add(1));
     }
 
     /// Counts what was in the queue of a stream's writer as lost: when that one left for good, and this
@@ -185,7 +178,7 @@ impl Reader {
     }
 
     #[inline]
-    fn advance(&mut self, delivery: Delivery, dead_letters: u64) {
+    fn advance(&mut self, delivery: Delivery, dead_letters: u64, lost: u64) {
         if delivery.end <= self.head.position || delivery.end > self.cursor {
             return;
         }
@@ -194,7 +187,7 @@ impl Reader {
         head.advance(
             &mut self.head,
             delivery.end,
-            [delivery.number + 1, dead_letters],
+            [delivery.number + 1, dead_letters, lost],
             Site::HeadStore,
         );
     }
@@ -218,7 +211,7 @@ impl Reader {
     /// Records released since the ring was made. The rest of those drained come again after a death.
     #[must_use]
     pub fn released(&self) -> u64 {
-        let [released, _] = self.head.counts;
+        let [released, ..] = self.head.counts;
         released
     }
 
@@ -237,9 +230,9 @@ impl Reader {
     /// those that it took over from; and those that a stream has lost.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        let words = self.memory.words();
-        let lost = words.hand().lost.load(Ordering::Relaxed);
-        words.drops().iter().fold(lost, |sum, count| {
+        let [_, _, lost] = self.head.counts;
+        let drops = self.memory.words().drops();
+        drops.iter().fold(lost, |sum, count| {
             sum.saturating_add(count.load(Ordering::Relaxed))
         })
     }

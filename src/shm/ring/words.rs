@@ -48,7 +48,7 @@ impl Words {
     /// The position behind the last record that was released, how many were, and how many of them
     /// were not handled: dead letters, and what a stream lost.
     #[inline]
-    pub(super) fn head(&self) -> Cursor<'_, 2> {
+    pub(super) fn head(&self) -> Cursor<'_, 3> {
         Cursor {
             position: &self.head.0,
             marks: &self.releasing.0.marks,
@@ -95,7 +95,7 @@ struct Accepting {
 #[derive(Debug, Default)]
 #[repr(C)]
 struct Releasing {
-    marks: [Mark<2>; 2],
+    marks: [Mark<3>; 2],
     hand: Hand,
     released_before: [AtomicU64; 2],
 }
@@ -123,8 +123,6 @@ pub(super) struct Hand {
     pub(super) mark: AtomicU64,
     /// The mark that readers died with, shifted by [`DEATHS_BITS`], and how many in a row did.
     pub(super) blame: AtomicU64,
-    /// How many of those counted beside the released were lost, and are no dead letters.
-    pub(super) lost: AtomicU64,
 }
 
 /// Deaths take the low bits of their word; a ring whose writer never rests comes to 2⁵⁶ records after
@@ -240,11 +238,12 @@ mod tests {
         let words = Words::default();
         let cursor = words.head();
         let mut seen = cursor.look(Site::HeadLoad).unwrap();
-        assert_eq!((seen.position, seen.counts), (0, [0, 0]));
+        assert_eq!((seen.position, seen.counts), (0, [0, 0, 0]));
         for step in 1..10 {
-            cursor.advance(&mut seen, step * 8, [step, step / 2], Site::HeadStore);
+            let counts = [step, step / 2, step / 3];
+            cursor.advance(&mut seen, step * 8, counts, Site::HeadStore);
             assert_eq!(cursor.look(Site::HeadLoad), Some(seen));
-            assert_eq!((seen.position, seen.counts), (step * 8, [step, step / 2]));
+            assert_eq!((seen.position, seen.counts), (step * 8, counts));
         }
     }
 

@@ -2,6 +2,7 @@
 //! them.
 
 use std::fs::File;
+use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
@@ -16,7 +17,7 @@ use crate::shm::bell::{self, Sleeper};
 use crate::shm::board::State;
 use crate::shm::heartbeat::Heartbeat;
 use crate::shm::ring::{self, Accounting, Observer};
-use crate::sys::packet;
+use crate::sys::{packet, unix};
 use crate::topic::Filter;
 
 pub(super) const WRITER: Slot = Slot(0);
@@ -134,6 +135,23 @@ impl Site {
 
     /// Who sits down in this place; the stem's end of its socket stays open as long.
     pub(super) fn sit(&self, slot: Slot, delivery: Delivery, rings: Rings) -> (Endpoint, OwnedFd) {
+        self.sit_with(slot, delivery, rings, None)
+    }
+
+    /// A reader to whom the small ring is the account of a stream, in whose socket these bytes are.
+    pub(super) fn sit_at_stream(&self, bytes: &[u8]) -> (Endpoint, OwnedFd) {
+        let (reads, writes) = unix::stream_pair().unwrap();
+        unix::write_parts(writes.as_fd(), &[IoSlice::new(bytes)]).unwrap();
+        self.sit_with(READER, Delivery::default(), Rings::One, Some(&reads))
+    }
+
+    fn sit_with(
+        &self,
+        slot: Slot,
+        delivery: Delivery,
+        rings: Rings,
+        socket: Option<&OwnedFd>,
+    ) -> (Endpoint, OwnedFd) {
         let (ours, theirs) = packet::pair().unwrap();
         let other = if slot == WRITER { READER } else { WRITER };
         let (own, other) = (self.bell(slot), self.bell(other));
@@ -151,7 +169,9 @@ impl Site {
             let from_guest = false;
             let ring = Answer::Ring { key, from_guest };
             let memory = &self.rings[usize::from(index == 1)];
-            say(&ring, &[memory, &other.page, &other.event]);
+            let files = [memory, &other.page, &other.event];
+            let files: Vec<_> = files.into_iter().chain(socket).collect();
+            say(&ring, &files);
         };
         let board = self.board.try_clone().unwrap().into();
         say(&welcome(slot), &[&board, &own.page, &own.event]);
