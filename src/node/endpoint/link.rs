@@ -102,6 +102,7 @@ impl Link {
 
     fn spoiled(&mut self, error: &dyn std::error::Error) -> Refused {
         log::warn!("event=ring_closed side=writer error=\"{error}\"");
+        self.give_up();
         self.ring = None;
         Refused::Spoiled
     }
@@ -161,7 +162,7 @@ impl Link {
         })
     }
 
-    /// This node leaves: what a stream has queued without a place in its account is lost.
+    /// Nobody will write it any more: what a stream has queued without a place in its account is lost.
     pub(super) fn give_up(&mut self) {
         if let Some(open) = self.ring.as_mut().filter(|open| open.stream.is_some()) {
             open.writer.give_up_queue();

@@ -109,16 +109,21 @@ impl Sending {
                 return Err(PushError::Full);
             }
         }
+        // Before it has a place: who dies in between has lost a record that it did not promise yet.
         account.count_queued();
         let bytes = FRAME_HEADER_BYTES + length;
-        if self.waiting.is_empty()
-            && self.may_place(bytes)
-            && let Some(number) = self.place(account)?
-        {
-            self.placed.push(number, stated, parts);
-            return Ok(());
+        let place = match self.waiting.is_empty() && self.may_place(bytes) {
+            true => self.place(account),
+            false => Ok(None),
+        };
+        match place {
+            Ok(Some(number)) => self.placed.push(number, stated, parts),
+            Ok(None) => self.waiting.push(0, stated, parts),
+            Err(error) => {
+                account.count_not_queued(); // whoever asked counts it as dropped
+                return Err(error);
+            }
         }
-        self.waiting.push(0, stated, parts);
         Ok(())
     }
 

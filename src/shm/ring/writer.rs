@@ -164,6 +164,15 @@ impl Writer {
         );
     }
 
+    /// Takes back the last [`Writer::count_queued`]: that record did not go into the queue after all.
+    pub fn count_not_queued(&mut self) {
+        let queued = self.memory.words().queued();
+        queued.store(
+            queued.load(Ordering::Relaxed).wrapping_sub(1),
+            Ordering::Relaxed,
+        );
+    }
+
     /// Counts what is in the queue of this end, or was in that of its dead predecessor, as
     /// [`DropReason::Lost`].
     pub fn give_up_queue(&mut self) {

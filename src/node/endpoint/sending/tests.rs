@@ -1,6 +1,9 @@
 //! One writer's end, its account and its socket, step by step.
 
 use super::*;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
 use crate::shm::ring::{Accounting, Observer, Reader, create};
 
 const LIMITS: Limits = Limits {
@@ -16,6 +19,8 @@ struct Site {
     reader: Reader,
     observer: Observer,
     theirs: OwnedFd,
+    /// Of the account.
+    memory: File,
 }
 
 impl Site {
@@ -31,6 +36,7 @@ impl Site {
             reader: reader.unwrap(),
             observer: observer.unwrap(),
             theirs: unix::stream_pair().unwrap().0,
+            memory: copy().into(),
         };
         site.connect();
         assert_eq!(site.read(), header(0, 0), "the greeting");
@@ -269,4 +275,23 @@ fn a_successor_counts_what_had_no_place_as_lost_and_begins_behind_the_rest() {
     site.push(b"next").unwrap();
     site.pump();
     assert_eq!(site.read(), frame(8, b"next"));
+}
+
+/// Shows: a record that finds the account spoiled is not accepted, so that it is counted where it is
+/// dropped and nowhere else.
+#[test]
+fn a_record_that_finds_the_account_spoiled_is_not_counted_in_it() {
+    const HEAD_AT: u64 = 2 * 128; // the third line
+    let mut site = Site::new(LIMITS, 8);
+    for _ in 0..8 {
+        site.push(b"x").unwrap();
+    }
+    let before = site.accounting();
+    site.memory.write_all_at(&[7; 8], HEAD_AT).unwrap();
+    let refused = site.push(b"x");
+    assert!(matches!(refused, Err(PushError::Corrupt(_))), "{refused:?}");
+    site.memory.write_all_at(&[0; 8], HEAD_AT).unwrap();
+    assert_eq!(site.accounting(), before);
+    site.push(b"x").unwrap();
+    assert_eq!(site.accounting().accepted, 9);
 }
