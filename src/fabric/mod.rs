@@ -109,6 +109,18 @@ pub enum Transport {
     Unix,
 }
 
+impl Transport {
+    /// Descriptors that the stem holds for a link of one class: the memory of its ring or account, and the
+    /// end of a stream that waits for whoever it is for.
+    #[must_use]
+    pub fn descriptors_a_link(self) -> usize {
+        match self {
+            Self::Ring => 1,
+            Self::Unix => 2,
+        }
+    }
+}
+
 /// What a layout says of the fabric, for every endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FabricSpec {

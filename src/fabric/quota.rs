@@ -2,7 +2,7 @@
 //!
 //! Pure. Nodes of the layout have no such bound: an operator has chosen them.
 
-use super::Refusal;
+use super::{Refusal, Transport};
 
 /// Rings that somebody has had made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,14 @@ impl Usage {
     }
 }
 
+/// So many rings, or streams, may stand where so many descriptors may be open: half of these are kept for
+/// everything else.
+#[must_use]
+pub fn rings_max(descriptors_max: u64, transport: Transport) -> usize {
+    let descriptors = usize::try_from(descriptors_max / 2).unwrap_or(usize::MAX);
+    descriptors / transport.descriptors_a_link()
+}
+
 /// What rings guests may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -65,6 +73,12 @@ impl Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_takes_two_descriptors_and_a_ring_one() {
+        assert_eq!(rings_max(1025, Transport::Ring), 512);
+        assert_eq!(rings_max(1025, Transport::Unix), 256);
+    }
 
     #[test]
     fn each_guest_and_all_together_are_bound_in_rings_and_in_bytes() {

@@ -197,7 +197,7 @@ fn write_ports(layout: &Layout, out: &mut String) -> fmt::Result {
 
 fn write_links(layout: &Layout, out: &mut String) -> fmt::Result {
     let links = links(&layout.nodes, &layout.instance);
-    let needs = Needs::of(&layout.children, &links);
+    let needs = Needs::of(&layout.children, &links, layout.settings.fabric.transport);
     if needs.links > 0 {
         writeln!(out, "\nlinks on this host: {}", needs.links)?;
     }
@@ -290,7 +290,7 @@ fn socket_group(group: Option<u32>) -> String {
 #[must_use]
 pub fn summary_json(layout: &Layout, findings: &[Finding]) -> Value {
     let links = links(&layout.nodes, &layout.instance);
-    let needs = Needs::of(&layout.children, &links);
+    let needs = Needs::of(&layout.children, &links, layout.settings.fabric.transport);
     let mut by_stage = by_stage(layout);
     let stages: Vec<Value> = layout
         .stages

@@ -93,15 +93,19 @@ pub(super) struct Needs {
     /// Children that sit on the board.
     members: usize,
     pub(super) links: usize,
+    /// What the links are.
+    transport: Transport,
 }
 
 impl Needs {
     pub(super) fn of<'a>(
         children: impl IntoIterator<Item = &'a ChildSpec>,
         links: &[Links<'_>],
+        transport: Transport,
     ) -> Self {
         let mut needs = Self {
             links: links.iter().map(|l| l.count).sum(),
+            transport,
             ..Self::default()
         };
         for child in children {
@@ -134,11 +138,12 @@ impl Needs {
 
     /// How many descriptors the supervisor, or the stem, may come to hold.
     pub(super) fn descriptors(self) -> u64 {
+        let of_links = self.transport.descriptors_a_link();
         let held = self
             .children
             .saturating_mul(DESCRIPTORS_PER_CHILD)
             .saturating_add(self.members.saturating_mul(DESCRIPTORS_PER_MEMBER))
-            .saturating_add(self.rings())
+            .saturating_add(self.rings().saturating_mul(of_links))
             .saturating_add(DESCRIPTORS_OWN);
         u64::try_from(held).unwrap_or(u64::MAX)
     }
@@ -167,5 +172,23 @@ impl Needs {
             let hint = "the others run, and neither send nor receive; put them on another instance";
             ctx.report.warning(&["nodes"], message, hint);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_takes_a_descriptor_more_than_a_ring() {
+        let [rings, streams] = [Transport::Ring, Transport::Unix].map(|transport| Needs {
+            children: 3,
+            members: 3,
+            links: 2,
+            transport,
+        });
+        assert_eq!((rings.rings(), streams.rings()), (8, 8));
+        assert_eq!(rings.descriptors(), 3 * 8 + 3 * 3 + 8 + 64);
+        assert_eq!(streams.descriptors(), rings.descriptors() + 8);
     }
 }

@@ -84,7 +84,9 @@ fn understand(raw: &BTreeMap<String, RawNode>, running: &Layout, ctx: &mut Conte
     clashes::ports(&entries, ctx);
     let mut children = started(&entries, ctx);
     let links = links(running.nodes.iter().chain(&nodes), &running.instance);
-    Needs::of(running.children.iter().chain(&children), &links).check(ctx);
+    let transport = running.settings.fabric.transport;
+    let all = running.children.iter().chain(&children);
+    Needs::of(all, &links, transport).check(ctx);
     children.sort_by_cached_key(ChildSpec::order_key);
     let known: BTreeSet<u16> = running.stages.iter().map(|s| s.number).collect();
     let numbers = children.iter().map(|child| child.stage);

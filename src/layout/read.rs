@@ -96,7 +96,8 @@ fn understand(
     clashes::ports(&entries, ctx);
     let children = children(raw, &entries, &instances, ctx);
     let instance = instances.here?;
-    Needs::of(&children, &links(&nodes, &instance)).check(ctx);
+    let links = links(&nodes, &instance);
+    Needs::of(&children, &links, settings.fabric.transport).check(ctx);
     let defaults = Defaults {
         life: ctx.life.clone(),
         watchdog: ctx.watchdog,

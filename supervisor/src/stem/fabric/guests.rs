@@ -191,7 +191,7 @@ impl Fabric {
                 bytes: GUEST_RING_BYTES_MAX,
             },
             all: Usage {
-                rings: self.rings_max / 2,
+                rings: self.rings_max() / 2,
                 bytes: GUESTS_RING_BYTES_MAX,
             },
         };

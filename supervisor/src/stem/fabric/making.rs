@@ -35,7 +35,7 @@ impl Fabric {
     }
 
     fn make(&mut self, key: RingKey, bytes: u32, edge: &mut Edge<'_>) -> io::Result<()> {
-        if self.memory.len() >= self.rings_max {
+        if self.memory.len() >= self.rings_max() {
             let text = format!("there are {} rings already", self.memory.len());
             return Err(io::Error::other(text));
         }

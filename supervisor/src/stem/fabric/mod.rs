@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use cluster::fabric::rings::{Rings, Sizes, Tenant};
 use cluster::fabric::streams::{ACCOUNT_BYTES, Streams};
-use cluster::fabric::{FabricSpec, RingKey, Slot, Transport};
+use cluster::fabric::{FabricSpec, RingKey, Slot, Transport, quota};
 use cluster::names::NodeName;
 use cluster::net::poller::Poller;
 use cluster::shm::bell;
@@ -102,8 +102,8 @@ pub(super) struct Fabric {
     untold: BTreeSet<ConnectionId>,
     /// For whom no stream could be made, which was complained of.
     unserved: BTreeSet<ConnectionId>,
-    /// No more rings than this: births need descriptors too.
-    rings_max: usize,
+    /// So many may be open, for rings and for births.
+    descriptors_max: u64,
     connections: Connections,
     listener: Option<OwnedFd>,
     /// Whoever the socket's mode lets in may attach.
@@ -150,7 +150,7 @@ impl Fabric {
             streams: Streams::default(),
             untold: BTreeSet::new(),
             unserved: BTreeSet::new(),
-            rings_max: usize::try_from(descriptors_max / 2).unwrap_or(usize::MAX),
+            descriptors_max,
             connections: Connections::default(),
             listener: None,
             open_to_group: false,
@@ -164,6 +164,10 @@ impl Fabric {
             is_stuck: false,
             retry: None,
         }
+    }
+
+    fn rings_max(&self) -> usize {
+        quota::rings_max(self.descriptors_max, self.spec.transport)
     }
 
     fn sizes(&self) -> Sizes {
