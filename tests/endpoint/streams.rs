@@ -3,6 +3,7 @@
 
 use cluster::fabric::{FabricSpec, LinkPolicy, Policy, Transport};
 use cluster::layout::spec::Role;
+use cluster::node::endpoint::Handling;
 use cluster::shm::board::State;
 
 use super::stem::HandStem;
@@ -197,4 +198,44 @@ fn large_records_of_guests_wait_for_memory_and_those_of_nodes_do_not() {
         drain(&mut came);
         came == b"w2"
     });
+}
+
+/// Shows: a reader that keeps what it gets until it has all of it gets all of it, though it releases nothing
+/// meanwhile and both ends sleep when they have nothing to do.
+#[test]
+fn a_reader_that_keeps_all_gets_more_than_a_socket_holds() {
+    const RECORDS: usize = 1500;
+    let (stem, from, to) = pair(FabricSpec {
+        bulk_bytes: 4 << 20,
+        ..streams()
+    });
+    let mut worker = stem.endpoint(from, &[]);
+    let mut manager = stem.endpoint(to, &["x"]);
+    for _ in 0..RECORDS {
+        assert!(worker.publish("x", &[7; 1000]));
+    }
+    assert!(!worker.outbox().flush(), "a socket holds less");
+    let last = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut kept, mut last) = (0, None);
+            let until = until();
+            while kept < RECORDS && cluster::sys::clock::monotonic() < until {
+                manager.wait(Some(until)).unwrap();
+                // Few at a time, so that a turn ends in the midst of what was read.
+                manager.drain(10, |_, record| {
+                    kept += 1;
+                    last = Some(record.receipt);
+                    Handling::Keep
+                });
+            }
+            (kept, last)
+        });
+        let is_written = worker.flush_until(until()).unwrap();
+        let (kept, last) = reader.join().unwrap();
+        assert!(is_written && kept == RECORDS, "{kept} came");
+        assert_eq!(stem.accounts(from, to).delivered, 0);
+        last.unwrap()
+    });
+    assert!(manager.release(last));
+    assert_eq!(stem.accounts(from, to).delivered, RECORDS as u64);
 }

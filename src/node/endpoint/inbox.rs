@@ -228,7 +228,7 @@ impl Inbox {
                 context.as_mut().ring(source.from);
             }
         }
-        if source.settle() | source.took_part() {
+        if source.settle() | source.made_room() {
             context.as_mut().ring(source.from);
         }
         if let Some(bytes) = source.stream().and_then(Receiving::wanted) {

@@ -52,6 +52,8 @@ pub(super) struct Receiving {
     growth: Growth,
     /// Bytes were taken, and the frame is not whole: its writer may wait for room.
     took_part: bool,
+    /// Bytes were taken since [`Receiving::take_taken`].
+    has_taken: bool,
     /// Something may come that is not new: what has come by another socket, or the end of one.
     pub(super) may_repeat: bool,
 }
@@ -79,6 +81,7 @@ impl Receiving {
             is_bounded,
             growth: Growth::Unasked,
             took_part: false,
+            has_taken: false,
             may_repeat: true,
         }
     }
@@ -148,6 +151,11 @@ impl Receiving {
     /// The same, once: there is room for more of it.
     pub(super) fn take_part(&mut self) -> bool {
         std::mem::take(&mut self.took_part)
+    }
+
+    /// Has the socket had room, since the last time, that was not there before?
+    pub(super) fn take_taken(&mut self) -> bool {
+        std::mem::take(&mut self.has_taken)
     }
 
     /// The frame that comes next, if it is whole; read from the socket if need be.
@@ -237,6 +245,7 @@ impl Receiving {
                 Ok(0) => self.next_socket(),
                 Ok(read) => {
                     self.end += read;
+                    self.has_taken = true;
                     return Ok(true);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),

@@ -198,30 +198,41 @@ impl Sending {
 
     fn write(&mut self, account: &mut Writer) -> Result<(), Corrupt> {
         self.forget_released(account)?;
-        while self.unsent() > 0 {
-            let is_next_placed = self.sent < self.placed.len();
-            if self.is_connected() && !is_next_placed && !self.place_more(account)? {
+        // The last try comes behind the wish: what the reader makes room for before that it tells nobody.
+        let mut has_wished = account.waits_for_room();
+        while self.unsent() > 0 && self.is_connected() {
+            if self.write_some(account)? {
+                has_wished = false;
+            } else if has_wished {
+                break;
+            } else {
                 self.wish(account)?;
-                break;
-            }
-            let Some(socket) = &self.socket else {
-                break;
-            };
-            let parts = [IoSlice::new(self.placed.behind(self.sent))];
-            match unix::write_parts(socket.as_fd(), &parts) {
-                Ok(written) => {
-                    self.is_unrung = true;
-                    self.sent += written;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.wish(account)?;
-                    break;
-                }
-                Err(error) => self.disconnect(&error),
+                self.forget_released(account)?;
+                has_wished = true;
             }
         }
         self.pace.has_tried(self.unsent());
         Ok(())
+    }
+
+    /// Writes once. False: there is no room, in the socket or for another place.
+    fn write_some(&mut self, account: &mut Writer) -> Result<bool, Corrupt> {
+        if self.sent == self.placed.len() && !self.place_more(account)? {
+            return Ok(false);
+        }
+        let Some(socket) = &self.socket else {
+            return Ok(false);
+        };
+        let parts = [IoSlice::new(self.placed.behind(self.sent))];
+        match unix::write_parts(socket.as_fd(), &parts) {
+            Ok(written) => {
+                self.is_unrung = true;
+                self.sent += written;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => self.disconnect(&error),
+        }
+        Ok(true)
     }
 
     /// Nobody is at the other end; the reader's successor comes with another socket.

@@ -195,11 +195,22 @@ impl Reader {
     /// Does the writer wait for room, and is it there now? Then ring its bell.
     #[must_use]
     pub fn room_is_wanted(&self) -> bool {
+        let wanted = self.wish();
+        wanted != 0 && self.head.position >= wanted
+    }
+
+    /// Does the writer wait for room, be it there or not? Of a stream, for room may be made elsewhere than in
+    /// the account.
+    #[must_use]
+    pub fn writer_waits(&self) -> bool {
+        self.wish() != 0
+    }
+
+    fn wish(&self) -> u64 {
         // SYNC F: either the writer sees our head, or we see its wish. Pairs with `Writer::want_room`.
         fence(Site::RoomFence);
         let wish = &self.memory.words().wishes.0.room;
-        let wanted = wish.load(Ordering::Relaxed);
-        wanted != 0 && self.head.position >= wanted
+        wish.load(Ordering::Relaxed)
     }
 
     /// The number of the record that is drained next.

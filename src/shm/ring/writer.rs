@@ -222,6 +222,12 @@ impl Writer {
         Ok(self.head_seen >= wanted)
     }
 
+    /// Does the wish for room stand?
+    #[must_use]
+    pub fn waits_for_room(&self) -> bool {
+        self.wants_room
+    }
+
     /// Takes back the wish for room.
     pub fn stop_waiting(&mut self) {
         let wish = &self.memory.words().wishes.0.room;

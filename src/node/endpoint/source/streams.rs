@@ -106,10 +106,19 @@ impl Source {
         }
     }
 
-    /// Has a part of a large frame made room for more of it?
-    pub(in crate::node::endpoint) fn took_part(&mut self) -> bool {
-        let stream = self.rings.front_mut().and_then(|ring| ring.stream.as_mut());
-        stream.is_some_and(Receiving::take_part)
+    /// Is there room in the socket of which no release tells its writer: because a part of a large frame was
+    /// taken, or because what was taken is kept?
+    pub(in crate::node::endpoint) fn made_room(&mut self) -> bool {
+        let keeps = !self.kept.is_empty();
+        let Some(ring) = self.rings.front_mut() else {
+            return false;
+        };
+        let Some(stream) = &mut ring.stream else {
+            return false;
+        };
+        // What was taken before anything was kept counts as well: nothing of it may have been released.
+        let took_kept = keeps && stream.take_taken() && ring.reader.writer_waits();
+        stream.take_part() || took_kept
     }
 
     /// A stream is closed because something came that makes no sense: what stands in its account will not
