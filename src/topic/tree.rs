@@ -4,8 +4,9 @@
 //! without, if it does not end with one (`worker`). The pieces form a tree, and one hash table leads from
 //! a node and a piece to the child. A topic walks down its own pieces, whatever stands beside them: a
 //! radix tree would branch once for each digit of `worker-31415/`, and the more often the more workers
-//! there are. For the pieces without a separator a node knows the lengths that occur below it, and
-//! each of them is looked up: at most one look-up for each byte of the topic in all.
+//! there are. For the pieces without a separator a node knows the lengths that occur below it, and the
+//! last bytes of each length. Where the topic's own byte is one of them that length is looked up: at most
+//! one look-up for each byte of the topic in all.
 //!
 //! The separators only decide where a prefix is cut, not what it matches.
 
@@ -56,6 +57,9 @@ struct Node<T> {
 struct Tails {
     bytes: usize,
     count: usize,
+    /// A bit for each of their last bytes. None goes before the last of this length does: one bit too many
+    /// costs a look-up in vain.
+    ends: u128,
 }
 
 impl<T: Ord> PrefixTree<T> {
@@ -138,6 +142,9 @@ impl<T> PrefixTree<T> {
             let Some(tail) = open.get(..tails.bytes) else {
                 return;
             };
+            if tails.ends & end_bit(tail) == 0 {
+                continue;
+            }
             let child = self.find(digest.up_to(tail), at, tail);
             if let Some(child) = child.and_then(|child| self.nodes.get(child.get())) {
                 child.values.iter().for_each(&mut *visit);
@@ -166,7 +173,7 @@ impl<T> PrefixTree<T> {
         if let Some(node) = self.nodes.get_mut(parent) {
             node.children += 1;
             if !ends_piece(piece) {
-                node.count_tail(piece.len());
+                node.count_tail(piece);
             }
         }
         let mut node = Node::new(parent, piece);
@@ -253,11 +260,18 @@ impl<T> Node<T> {
         }
     }
 
-    fn count_tail(&mut self, bytes: usize) {
+    fn count_tail(&mut self, tail: &[u8]) {
+        let (bytes, end) = (tail.len(), end_bit(tail));
         let place = self.tails.partition_point(|tails| tails.bytes < bytes);
         match self.tails.get_mut(place) {
-            Some(tails) if tails.bytes == bytes => tails.count += 1,
-            _ => self.tails.insert(place, Tails { bytes, count: 1 }),
+            Some(tails) if tails.bytes == bytes => {
+                tails.count += 1;
+                tails.ends |= end;
+            }
+            _ => {
+                let (count, ends) = (1, end);
+                self.tails.insert(place, Tails { bytes, count, ends });
+            }
         }
     }
 
@@ -277,6 +291,11 @@ fn first_piece(rest: &[u8]) -> &[u8] {
 
 fn ends_piece(piece: &[u8]) -> bool {
     piece.last().is_some_and(|last| SEPARATORS.contains(last))
+}
+
+/// The bit of a tail's last byte. Those beyond ASCII share theirs with others.
+fn end_bit(tail: &[u8]) -> u128 {
+    tail.last().map_or(0, |last| 1 << (last % 128))
 }
 
 fn pieces(prefix: &[u8]) -> impl Iterator<Item = &[u8]> {
