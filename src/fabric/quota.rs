@@ -2,7 +2,9 @@
 //!
 //! Pure. Nodes of the layout have no such bound: an operator has chosen them.
 
-use super::{Refusal, Transport};
+use std::collections::BTreeMap;
+
+use super::{Refusal, Slot, Transport};
 
 /// Rings that somebody has had made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,15 @@ impl Usage {
         Self {
             rings: self.rings.saturating_add(1),
             bytes: self.bytes.saturating_add(bytes.into()),
+        }
+    }
+
+    /// One ring less.
+    #[must_use]
+    pub fn without(self, bytes: u32) -> Self {
+        Self {
+            rings: self.rings.saturating_sub(1),
+            bytes: self.bytes.saturating_sub(bytes.into()),
         }
     }
 
@@ -43,6 +54,46 @@ pub fn rings_max(descriptors_max: u64, transport: Transport) -> usize {
     descriptors / transport.descriptors_a_link()
 }
 
+/// What guests have had made, counted as rings come and go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    each: BTreeMap<Slot, Usage>,
+    all: Usage,
+}
+
+impl Tally {
+    /// A ring was made for this guest.
+    pub fn add(&mut self, guest: Slot, bytes: u32) {
+        let own = self.each.entry(guest).or_default();
+        *own = own.and(bytes);
+        self.all = self.all.and(bytes);
+    }
+
+    /// One of its rings went.
+    pub fn remove(&mut self, guest: Slot, bytes: u32) {
+        let Some(own) = self.each.get_mut(&guest) else {
+            return;
+        };
+        *own = own.without(bytes);
+        if own.rings == 0 {
+            self.each.remove(&guest);
+        }
+        self.all = self.all.without(bytes);
+    }
+
+    /// This guest's.
+    #[must_use]
+    pub fn of(&self, guest: Slot) -> Usage {
+        self.each.get(&guest).copied().unwrap_or_default()
+    }
+
+    /// All guests' together.
+    #[must_use]
+    pub fn all(&self) -> Usage {
+        self.all
+    }
+}
+
 /// What rings guests may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -50,15 +101,18 @@ pub struct Quota {
     pub each: Usage,
     /// All of them, and those who left and whose records are not read yet.
     pub all: Usage,
+    /// What each ring takes besides its own bytes, such as what its reader may have to hold.
+    pub besides_each: u32,
 }
 
 impl Quota {
-    /// May a guest have had so much made, while all guests, itself among them, have that much?
+    /// May this guest have one more ring, of so many bytes?
     ///
     /// # Errors
     /// [`Refusal::TooManyRings`], [`Refusal::TooMuchMemory`].
-    pub fn check(&self, own: Usage, all: Usage) -> Result<(), Refusal> {
-        for (has, most) in [(own, self.each), (all, self.all)] {
+    pub fn check(&self, tally: &Tally, guest: Slot, bytes: u32) -> Result<(), Refusal> {
+        for (has, most) in [(tally.of(guest), self.each), (tally.all(), self.all)] {
+            let has = has.and(bytes).with_more_for_each(self.besides_each);
             if has.rings > most.rings {
                 return Err(Refusal::TooManyRings);
             }
@@ -74,6 +128,9 @@ impl Quota {
 mod tests {
     use super::*;
 
+    const GUEST: Slot = Slot(1);
+    const OTHER: Slot = Slot(2);
+
     #[test]
     fn a_stream_takes_two_descriptors_and_a_ring_one() {
         assert_eq!(rings_max(1025, Transport::Ring), 512);
@@ -86,17 +143,45 @@ mod tests {
         let quota = Quota {
             each: usage(2, 100),
             all: usage(3, 150),
+            besides_each: 0,
         };
-        for (own, all, expected) in [
-            (usage(2, 100), usage(3, 150), Ok(())),
-            (usage(3, 1), usage(3, 3), Err(Refusal::TooManyRings)),
-            (usage(1, 101), usage(1, 101), Err(Refusal::TooMuchMemory)),
-            (usage(1, 1), usage(4, 4), Err(Refusal::TooManyRings)),
-            (usage(1, 60), usage(2, 160), Err(Refusal::TooMuchMemory)),
+        let too_many = Err(Refusal::TooManyRings);
+        let too_much = Err(Refusal::TooMuchMemory);
+        for (own, others, bytes, expected) in [
+            (vec![50], vec![50], 50, Ok(())),
+            (vec![1, 1], vec![], 1, too_many.clone()),
+            (vec![], vec![], 101, too_much.clone()),
+            (vec![], vec![1, 1, 1], 1, too_many),
+            (vec![], vec![100], 60, too_much.clone()),
         ] {
-            assert_eq!(quota.check(own, all), expected, "{own:?} of {all:?}");
+            let mut tally = Tally::default();
+            own.iter().for_each(|bytes| tally.add(GUEST, *bytes));
+            others.iter().for_each(|bytes| tally.add(OTHER, *bytes));
+            let checked = quota.check(&tally, GUEST, bytes);
+            assert_eq!(checked, expected, "{bytes} after {own:?} and {others:?}");
         }
+        let besides_each = 60;
+        let quota = Quota {
+            besides_each,
+            ..quota
+        };
+        assert_eq!(quota.check(&Tally::default(), GUEST, 40), Ok(()));
+        assert_eq!(quota.check(&Tally::default(), GUEST, 41), too_much);
         assert_eq!(usage(1, 5).and(7), usage(2, 12));
         assert_eq!(usage(3, 5).with_more_for_each(10), usage(3, 35));
+    }
+
+    #[test]
+    fn a_ring_that_went_counts_no_more() {
+        let mut tally = Tally::default();
+        tally.add(GUEST, 5);
+        tally.add(GUEST, 7);
+        tally.add(OTHER, 1);
+        tally.remove(GUEST, 5);
+        assert_eq!(tally.of(GUEST), Usage::default().and(7));
+        assert_eq!(tally.all(), Usage::default().and(7).and(1));
+        tally.remove(GUEST, 7);
+        tally.remove(OTHER, 1);
+        assert_eq!(tally, Tally::default());
     }
 }

@@ -16,7 +16,7 @@
 
 use std::collections::BTreeMap;
 
-use super::quota::Usage;
+use super::quota::{Quota, Tally};
 use super::{Class, FabricSpec, RECORD_HEADER_BYTES, Refusal, RingKey, Slot};
 
 /// What the stem is to do.
@@ -92,6 +92,8 @@ enum Step {
 struct Ring {
     bytes: u32,
     step: Step,
+    /// Its writer came to `attach.sock`: it counts for the quota.
+    is_guests: bool,
 }
 
 /// What can be seen in a ring's memory.
@@ -118,27 +120,52 @@ pub enum Tenant {
 #[derive(Clone, Debug, Default)]
 pub struct Rings {
     rings: BTreeMap<RingKey, Ring>,
+    /// Of those whose writers are guests.
+    guests: Tally,
 }
 
 impl Rings {
-    /// A ring that a former stem made, and that the supervisor held.
-    pub fn restore(&mut self, key: RingKey, bytes: u32) {
+    /// A ring that a former stem made, and that the supervisor held. `is_guests`: its writer came to
+    /// `attach.sock`.
+    pub fn restore(&mut self, key: RingKey, bytes: u32, is_guests: bool) {
         let step = Step::Held;
-        self.rings.insert(key, Ring { bytes, step });
+        self.enter(
+            key,
+            Ring {
+                bytes,
+                step,
+                is_guests,
+            },
+        );
+    }
+
+    fn enter(&mut self, key: RingKey, ring: Ring) {
+        if ring.is_guests {
+            self.guests.add(key.from, ring.bytes);
+        }
+        self.rings.insert(key, ring);
+    }
+
+    fn strike(&mut self, key: RingKey) {
+        let ring = self.rings.remove(&key);
+        if let Some(ring) = ring.filter(|ring| ring.is_guests) {
+            self.guests.remove(key.from, ring.bytes);
+        }
     }
 
     /// The writer has a record and no ring for it. While a ring that will do is on its way, or stands,
-    /// no second one is made.
+    /// no second one is made. `quota`: what binds the writer, if it is a guest.
     ///
     /// # Errors
     /// [`Refusal::TooLarge`]; [`Refusal::ToItself`]; [`Refusal::NoSuchPeer`] unless the reader is
-    /// [`Tenant::Here`].
+    /// [`Tenant::Here`]; what [`Quota::check`] says.
     pub fn ask(
         &mut self,
         link: (Slot, Slot, Class),
         record_bytes: u32,
         reader: Tenant,
         sizes: &Sizes,
+        quota: Option<&Quota>,
     ) -> Result<Option<Deed>, Refusal> {
         let (from, to, class) = link;
         if from == to {
@@ -160,6 +187,9 @@ impl Rings {
             });
         }
         let bytes = sizes.bytes_for(class, record_bytes);
+        if let Some(quota) = quota {
+            quota.check(&self.guests, from, bytes)?;
+        }
         let index = newest.map_or(0, |(key, _)| key.index.saturating_add(1));
         let key = RingKey {
             from,
@@ -167,8 +197,12 @@ impl Rings {
             class,
             index,
         };
-        let step = Step::Reported;
-        self.rings.insert(key, Ring { bytes, step });
+        let ring = Ring {
+            bytes,
+            step: Step::Reported,
+            is_guests: quota.is_some(),
+        };
+        self.enter(key, ring);
         Ok(Some(Deed::Make { key, bytes }))
     }
 
@@ -185,7 +219,7 @@ impl Rings {
 
     /// Its memory could not be made: as if nobody had asked.
     pub fn not_made(&mut self, key: RingKey) {
-        self.rings.remove(&key);
+        self.strike(key);
     }
 
     /// The supervisor holds it: the reader first, then the writer. Of a ring that went meanwhile nobody
@@ -197,7 +231,7 @@ impl Rings {
         match ring.step {
             Step::Held => return Vec::new(),
             Step::Doomed => {
-                self.rings.remove(&key);
+                self.strike(key);
                 return vec![Deed::LetGo(key)];
             }
             Step::Reported => ring.step = Step::Held,
@@ -205,19 +239,6 @@ impl Rings {
         [key.to, key.from]
             .map(|whom| Deed::Tell { key, whom })
             .into()
-    }
-
-    /// What this writer has had made.
-    #[must_use]
-    pub fn usage_of(&self, writer: Slot) -> Usage {
-        self.usage(|slot| slot == writer)
-    }
-
-    /// What these writers together have had made.
-    #[must_use]
-    pub fn usage(&self, is_meant: impl Fn(Slot) -> bool) -> Usage {
-        let theirs = self.rings.iter().filter(|(key, _)| is_meant(key.from));
-        theirs.fold(Usage::default(), |usage, (_, ring)| usage.and(ring.bytes))
     }
 
     /// The rings that whoever sits down in this place is told of.
@@ -270,7 +291,7 @@ impl Rings {
         if !seen.is_empty {
             return confused("the ring holds records that were not released");
         }
-        self.rings.remove(&key);
+        self.strike(key);
         Ok(Some(Deed::LetGo(key)))
     }
 
@@ -278,21 +299,18 @@ impl Rings {
     /// until it is read; `is_empty` looks whether anything is there.
     pub fn left(&mut self, slot: Slot, is_empty: impl Fn(RingKey) -> bool) -> Vec<Deed> {
         let mut gone = Vec::new();
-        self.rings.retain(|key, ring| {
-            let of_it = key.to == slot || key.from == slot;
-            match ring.step {
-                Step::Held if of_it && (key.to == slot || is_empty(*key)) => {
-                    gone.push(Deed::LetGo(*key));
-                    false
-                }
-                Step::Reported if of_it => {
-                    ring.step = Step::Doomed; // nobody has written to it
-                    true
-                }
-                Step::Held | Step::Reported | Step::Doomed => true,
+        for (key, ring) in &mut self.rings {
+            if key.to != slot && key.from != slot {
+                continue;
             }
-        });
-        gone
+            match ring.step {
+                Step::Held if key.to == slot || is_empty(*key) => gone.push(*key),
+                Step::Reported => ring.step = Step::Doomed, // nobody has written to it
+                Step::Held | Step::Doomed => {}
+            }
+        }
+        gone.iter().for_each(|key| self.strike(*key));
+        gone.into_iter().map(Deed::LetGo).collect()
     }
 
     /// Does no ring name this place any more, so that somebody else can have it?
@@ -303,5 +321,7 @@ impl Rings {
     }
 }
 
+#[cfg(test)]
+mod recount;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ fn needs(record_bytes: u32) -> u32 {
     (record_bytes * 2).next_power_of_two()
 }
 
-fn sizes() -> Sizes {
+pub(super) fn sizes() -> Sizes {
     Sizes::new(&FabricSpec::default(), needs)
 }
 
@@ -28,7 +28,7 @@ fn key(index: u32) -> RingKey {
     }
 }
 
-const OVER: Seen = Seen {
+pub(super) const OVER: Seen = Seen {
     is_empty: true,
     has_successor: true,
 };
@@ -36,28 +36,37 @@ const OVER: Seen = Seen {
 #[test]
 fn an_ask_makes_one_ring_and_tells_the_reader_before_the_writer_once_it_is_held() {
     let mut rings = Rings::default();
-    let made = rings.ask(LINK, SMALL, Tenant::Here, &sizes()).unwrap();
+    let made = rings
+        .ask(LINK, SMALL, Tenant::Here, &sizes(), None)
+        .unwrap();
     let bytes = FabricSpec::default().bulk_bytes;
     let key = key(0);
     assert_eq!(made, Some(Deed::Make { key, bytes }));
-    assert_eq!(rings.ask(LINK, SMALL, Tenant::Here, &sizes()), Ok(None));
+    assert_eq!(
+        rings.ask(LINK, SMALL, Tenant::Here, &sizes(), None),
+        Ok(None)
+    );
     assert_eq!(rings.usable().count(), 0);
     let tell = |whom| Deed::Tell { key, whom };
     assert_eq!(rings.held(key), [tell(READER), tell(WRITER)]);
     assert_eq!(rings.held(key), []);
-    let again = rings.ask(LINK, SMALL, Tenant::Here, &sizes()).unwrap();
+    let again = rings
+        .ask(LINK, SMALL, Tenant::Here, &sizes(), None)
+        .unwrap();
     assert_eq!(again, Some(tell(WRITER)), "its ask was under way meanwhile");
 }
 
 #[test]
 fn a_larger_record_gets_the_next_ring_and_the_small_one_goes_when_it_is_drained() {
     let mut rings = Rings::default();
-    rings.ask(LINK, SMALL, Tenant::Here, &sizes()).unwrap();
+    rings
+        .ask(LINK, SMALL, Tenant::Here, &sizes(), None)
+        .unwrap();
     rings.held(key(0));
     let here = Tenant::Here;
     let only = rings.drained(key(0), READER, here, OVER);
     assert!(only.is_err(), "nothing takes over from it");
-    let made = rings.ask(LINK, 1 << 20, here, &sizes()).unwrap();
+    let made = rings.ask(LINK, 1 << 20, here, &sizes(), None).unwrap();
     let bytes = 1 << 21;
     assert_eq!(made, Some(Deed::Make { key: key(1), bytes }));
     rings.held(key(1));
@@ -79,21 +88,30 @@ fn a_larger_record_gets_the_next_ring_and_the_small_one_goes_when_it_is_drained(
 fn what_is_too_large_or_for_nobody_is_refused() {
     let mut rings = Rings::default();
     let max = FabricSpec::default().record_bytes_max;
-    let too_large = rings.ask(LINK, max + RECORD_HEADER_BYTES + 1, Tenant::Here, &sizes());
+    let too_large = rings.ask(
+        LINK,
+        max + RECORD_HEADER_BYTES + 1,
+        Tenant::Here,
+        &sizes(),
+        None,
+    );
     assert_eq!(too_large, Err(Refusal::TooLarge));
     for nobody in [Tenant::Left, Tenant::Nobody] {
-        let refused = rings.ask(LINK, 1, nobody, &sizes());
+        let refused = rings.ask(LINK, 1, nobody, &sizes(), None);
         assert_eq!(refused, Err(Refusal::NoSuchPeer));
     }
-    let to_itself = rings.ask((WRITER, WRITER, Class::Bulk), 1, Tenant::Here, &sizes());
+    let to_itself = rings.ask(
+        (WRITER, WRITER, Class::Bulk),
+        1,
+        Tenant::Here,
+        &sizes(),
+        None,
+    );
     assert_eq!(to_itself, Err(Refusal::ToItself));
-    let largest = rings.ask(LINK, max, Tenant::Here, &sizes()).unwrap();
+    let largest = rings.ask(LINK, max, Tenant::Here, &sizes(), None).unwrap();
     let bytes = max * 2;
     assert_eq!(largest, Some(Deed::Make { key: key(0), bytes }));
     assert!(!rings.is_free(READER));
-    assert_eq!(rings.usage_of(WRITER), Usage::default().and(bytes));
-    assert_eq!(rings.usage_of(READER), Usage::default());
-    assert_eq!(rings.usage(|_| true).rings, 1);
     rings.not_made(key(0));
     assert!(rings.is_free(READER));
 }
@@ -102,7 +120,9 @@ fn what_is_too_large_or_for_nobody_is_refused() {
 #[test]
 fn a_ring_nobody_needs_any_more_keeps_its_name_until_the_supervisor_has_answered() {
     let mut rings = Rings::default();
-    rings.ask(LINK, SMALL, Tenant::Here, &sizes()).unwrap();
+    rings
+        .ask(LINK, SMALL, Tenant::Here, &sizes(), None)
+        .unwrap();
     assert_eq!(rings.left(WRITER, |_| true), []);
     assert!(!rings.is_free(WRITER) && !rings.is_usable(key(0)));
     assert_eq!(rings.held(key(0)), [Deed::LetGo(key(0))]);
@@ -114,7 +134,9 @@ fn a_leaver_takes_what_was_for_it_and_leaves_what_it_wrote() {
     let mut rings = Rings::default();
     let back = (READER, WRITER, Class::Control);
     for link in [LINK, back] {
-        rings.ask(link, SMALL, Tenant::Here, &sizes()).unwrap();
+        rings
+            .ask(link, SMALL, Tenant::Here, &sizes(), None)
+            .unwrap();
     }
     let back = RingKey {
         from: READER,
@@ -239,7 +261,9 @@ impl World {
     }
 
     fn ask(&mut self, record_bytes: u32) {
-        let asked = self.rings.ask(LINK, record_bytes, Tenant::Here, &sizes());
+        let asked = self
+            .rings
+            .ask(LINK, record_bytes, Tenant::Here, &sizes(), None);
         self.carry_out(asked.unwrap().into_iter().collect());
     }
 
@@ -310,7 +334,7 @@ impl World {
         self.memory.retain(|key, _| self.escrow.contains(key));
         self.rings = Rings::default();
         for key in &self.escrow {
-            self.rings.restore(*key, self.memory[key].bytes);
+            self.rings.restore(*key, self.memory[key].bytes, false);
         }
         self.writers = self.rings.of(WRITER).collect();
         self.readers = self.rings.of(READER).collect();

@@ -192,10 +192,14 @@ impl Fabric {
         record_bytes: u32,
         edge: &mut Edge<'_>,
     ) {
-        let (_, to, class) = link;
+        let (from, to, class) = link;
         let reader = self.places.tenant(to);
-        let asked = self.rings.ask(link, record_bytes, reader, &self.sizes());
-        match asked.and_then(|deed| self.within_quota(deed)) {
+        let quota = self.quota_of(from);
+        let sizes = self.sizes();
+        let asked = self
+            .rings
+            .ask(link, record_bytes, reader, &sizes, quota.as_ref());
+        match asked {
             Ok(deed) => self.carry_out(deed, edge),
             Err(why) => {
                 let ring = Some((to, class));

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use cluster::fabric::quota::{Quota, Usage};
-use cluster::fabric::rings::Deed;
 use cluster::fabric::streams::READER_BYTES;
 use cluster::fabric::{Answer, Refusal, Slot, Transport, VERSION};
 use cluster::layout::seats::SeatLayout;
@@ -179,13 +178,9 @@ impl Fabric {
         }
     }
 
-    /// What the book of rings asks for, unless it is a ring too many for the guest that writes it.
-    pub(super) fn within_quota(&mut self, deed: Option<Deed>) -> Result<Option<Deed>, Refusal> {
-        let key = match deed {
-            Some(Deed::Make { key, .. }) if self.is_attached(key.from) => key,
-            Some(_) | None => return Ok(deed),
-        };
-        let quota = Quota {
+    /// What binds whoever has this place in the rings it writes. `None`: nothing, it is no guest.
+    pub(super) fn quota_of(&self, writer: Slot) -> Option<Quota> {
+        self.is_attached(writer).then_some(Quota {
             each: Usage {
                 rings: GUEST_RINGS_MAX,
                 bytes: GUEST_RING_BYTES_MAX,
@@ -194,22 +189,12 @@ impl Fabric {
                 rings: self.rings_max() / 2,
                 bytes: GUESTS_RING_BYTES_MAX,
             },
-        };
-        // What a reader holds of a stream is in its own memory, not in the account.
-        let besides = match self.spec.transport {
-            Transport::Ring => 0,
-            Transport::Unix => READER_BYTES,
-        };
-        let [own, all] = [
-            self.rings.usage_of(key.from),
-            self.rings.usage(|slot| self.is_attached(slot)),
-        ]
-        .map(|usage| usage.with_more_for_each(besides));
-        let checked = quota.check(own, all);
-        if checked.is_err() {
-            self.rings.not_made(key);
-        }
-        checked.map(|()| deed)
+            // What a reader holds of a stream is in its own memory, not in the account.
+            besides_each: match self.spec.transport {
+                Transport::Ring => 0,
+                Transport::Unix => READER_BYTES,
+            },
+        })
     }
 
     /// Somebody wants to look.

@@ -296,7 +296,7 @@ impl Fabric {
             let capacity = file.try_clone().and_then(Observer::map);
             match capacity.map(|observer| u32::try_from(observer.capacity())) {
                 Ok(Ok(bytes)) => {
-                    self.rings.restore(key, bytes);
+                    self.rings.restore(key, bytes, self.is_attached(key.from));
                     self.memory.insert(key, file);
                 }
                 Ok(Err(_)) | Err(_) => {
