@@ -119,6 +119,15 @@ impl Transport {
             Self::Unix => 2,
         }
     }
+
+    /// The word that `check` and `diff` show.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ring => "ring",
+            Self::Unix => "unix",
+        }
+    }
 }
 
 /// What a layout says of the fabric, for every endpoint.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FabricSpec, Policy, Wait};
+use super::{FabricSpec, Policy, Transport, Wait};
 use crate::layout::spec::Role;
 use crate::names::NodeName;
 
@@ -97,6 +97,17 @@ impl FabricSpec {
         let fitting = policies.filter(|policy| policy.fits(topic, from, to));
         let best = fitting.max_by_key(|policy| policy.rank());
         best.map(|best| best.policy)
+    }
+
+    /// The first policy that this transport cannot keep: the oldest records in a ring are its reader's
+    /// already.
+    #[must_use]
+    pub fn beyond(&self, transport: Transport) -> Option<&LinkPolicy> {
+        let mut policies = self.policies.iter();
+        policies.find(|entry| match transport {
+            Transport::Ring => entry.policy == Policy::DropOldest,
+            Transport::Unix => false,
+        })
     }
 
     /// How this node waits for records.

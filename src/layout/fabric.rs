@@ -155,10 +155,7 @@ fn check(spec: &FabricSpec, ctx: &mut Context<'_>) {
         let hint = "every node is told of all of them at its birth; use shorter prefixes";
         ctx.report.error(&["fabric"], message, hint);
     }
-    let mut policies = spec.policies.iter();
-    if spec.transport == Transport::Ring
-        && let Some(entry) = policies.find(|entry| entry.policy == Policy::DropOldest)
-    {
+    if let Some(entry) = spec.beyond(spec.transport) {
         let topic = &entry.topic;
         let message =
             format!("the topic \"{topic}\" is to drop its oldest records, which no ring can");
@@ -208,10 +205,6 @@ pub(super) fn words(spec: &FabricSpec) -> Vec<(&'static str, String)> {
         Policy::Disconnect => "disconnect".to_owned(),
         Policy::Block(period) => format!("block {}", time(*period)),
     };
-    let transport = match spec.transport {
-        Transport::Ring => "ring".to_owned(),
-        Transport::Unix => "unix".to_owned(),
-    };
     let mut words = vec![
         ("fabric.control", bytes(spec.control_bytes)),
         ("fabric.bulk", bytes(spec.bulk_bytes)),
@@ -219,7 +212,7 @@ pub(super) fn words(spec: &FabricSpec) -> Vec<(&'static str, String)> {
         ("fabric.ring_wait", time(spec.ring_wait)),
         ("fabric.block", time(spec.block)),
         ("fabric.wait", wait(spec.wait)),
-        ("fabric.transport", transport),
+        ("fabric.transport", spec.transport.word().to_owned()),
         ("fabric.control_topics", spec.control_topics.join(" ")),
     ];
     let policies = spec.policies.iter();

@@ -201,3 +201,43 @@ fn check_knows_the_transport_and_refuses_what_rings_cannot() {
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("Unix"), "{said}");
 }
+
+/// Shows: what the transport in use cannot do is named by `diff` and refused by `deploy` and at SIGHUP,
+/// though the layout would do at a start; and another transport alone is no hindrance.
+#[test]
+fn a_cluster_of_rings_does_not_take_policies_of_streams_over() {
+    let rings = layouts::layout(
+        layouts::NO_CONTROLLER,
+        &[("manager", "node_type: Manager"), ("idle", layouts::IDLE)],
+    );
+    let streams = rings.replace(layouts::NO_CONTROLLER, FABRIC);
+    let cluster = Start::with(&rings).start_ready();
+    let generation = cluster.status()["generation"].clone();
+    let next = cluster.directory().join("next.ron");
+    let run = |args: &[&str], layout: &str| {
+        std::fs::write(&next, layout).unwrap();
+        cluster.run(&[args, &[next.to_str().unwrap()]].concat())
+    };
+    let cannot =
+        "\"latest/\" is to drop its oldest records, which the transport in use, ring, cannot";
+    let (out, err, code) = run(&["diff"], &streams);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(
+        out.contains("fabric.transport (at the next start)"),
+        "{out}"
+    );
+    for args in [&["diff"][..], &["deploy"], &["deploy", "--dry-run"]] {
+        let (out, err, code) = run(args, &streams);
+        assert_ne!(code, 0, "{out}{err}");
+        assert!(err.contains(cannot), "{args:?}: {out}{err}");
+        assert!(err.contains("`supervisor shutdown`"), "{args:?}: {err}");
+    }
+    std::fs::write(cluster.layout_path(), &streams).unwrap();
+    cluster.signal(Signal::SIGHUP);
+    let refused = cluster.wait_event("layout_refused", None);
+    assert!(refused.to_string().contains("ring, cannot"), "{refused}");
+    assert_eq!(cluster.status()["generation"], generation);
+    let (out, err, code) = run(&["deploy"], &streams.replace("DropOldest", "DropNewest"));
+    assert_eq!(code, 0, "{out}{err}");
+    cluster.stop_and_expect_nobody_left();
+}

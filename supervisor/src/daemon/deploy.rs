@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use cluster::control::reply::{DiffReply, Plain};
 use cluster::control::{Code, SCHEMA};
-use cluster::fabric::Transport;
+use cluster::fabric::{LinkPolicy, Transport};
+
 use cluster::layout::Layout;
 use cluster::layout::diff::{self, Difference, FieldChange};
-use cluster::layout::finding::Finding;
+use cluster::layout::finding::{Finding, Severity};
 use cluster::layout::spec::{ChildSpec, StageSpec};
 use cluster::names::{Incarnation, NodeName};
 use cluster::supervise::vocabulary::{Order, Past};
@@ -28,6 +29,8 @@ struct Other {
     run_dir: PathBuf,
     /// The transport that it asks for; it runs with the one that is in use.
     transport: Transport,
+    /// What it asks for and the transport in use cannot do: it may be looked at, and not deployed.
+    refused: Option<String>,
 }
 
 /// Findings as replies carry them.
@@ -37,6 +40,29 @@ pub(super) fn said(findings: &[Finding]) -> Vec<String> {
 
 /// A reload by signal waits for nobody; this only bounds how long its outcome is watched.
 const RELOAD_LIMIT: Duration = Duration::from_secs(60);
+
+/// The first policy of a layout that its transport, the one in use, cannot keep.
+fn beyond_transport(layout: &Layout) -> Option<Finding> {
+    let fabric = &layout.settings.fabric;
+    let LinkPolicy { topic, .. } = fabric.beyond(fabric.transport)?;
+    let in_use = fabric.transport.word();
+    Some(Finding {
+        severity: Severity::Error,
+        file: layout.path.display().to_string(),
+        line: 0,
+        column: 0,
+        node: None,
+        field: Some("fabric.policies".to_owned()),
+        message: format!(
+            "the topic {topic:?} is to drop its oldest records, which the transport in use, {in_use}, cannot"
+        ),
+        hint: Some(
+            "another transport holds from the next start on: `supervisor shutdown` and start with this \
+             layout, or use DropNewest"
+                .to_owned(),
+        ),
+    })
+}
 
 impl Daemon {
     /// SIGHUP: the same layout file, read again.
@@ -78,9 +104,12 @@ impl Daemon {
                 (self.instance_override.clone(), self.default_run_dir.clone());
             start::read_layout(path, &start::overrides(run_dir, instance, default))
         };
-        let (mut layout, findings, text) = read(Some(run_dir.clone()))?;
+        let (mut layout, mut findings, text) = read(Some(run_dir.clone()))?;
         let in_use = self.layout.settings.fabric.transport;
         let transport = std::mem::replace(&mut layout.settings.fabric.transport, in_use);
+        let beyond = beyond_transport(&layout);
+        let refused = beyond.as_ref().map(ToString::to_string);
+        findings.extend(beyond);
         let asked = match self.run_dir_is_fixed {
             true => run_dir,
             false => read(None)?.0.settings.run_dir,
@@ -91,6 +120,7 @@ impl Daemon {
             text,
             run_dir: asked,
             transport,
+            refused,
         })
     }
 
@@ -106,10 +136,7 @@ impl Daemon {
         }
         let transport = self.layout.settings.fabric.transport;
         if other.transport != transport {
-            let word = |transport| match transport {
-                Transport::Ring => "ring".to_owned(),
-                Transport::Unix => "unix".to_owned(),
-            };
+            let word = |transport: Transport| transport.word().to_owned();
             difference.settings.push(FieldChange {
                 field: "fabric.transport (at the next start)".to_owned(),
                 from: word(transport),
@@ -161,6 +188,9 @@ impl Daemon {
         let other = self
             .read_other(&path)
             .map_err(|why| Plain::failed(Code::Invalid, why))?;
+        if let Some(why) = other.refused {
+            return Err(Plain::failed(Code::Conflict, why));
+        }
         let difference = self.difference_to(&other);
         let findings = said(&other.findings);
         let (wanted, text) = (other.layout, other.text);
