@@ -4,6 +4,8 @@
 
 #[path = "membership/diary.rs"]
 mod diary;
+#[path = "membership/pools.rs"]
+mod pools;
 #[path = "endpoint/stem.rs"]
 mod stem;
 

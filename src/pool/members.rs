@@ -147,15 +147,27 @@ impl Pool {
     ///
     /// It may be this node's own topic: see [`Pool`].
     pub fn rr_topic(&mut self, key: &[u8]) -> Option<&str> {
-        let cursor = self.cursor(key);
-        let start = *cursor;
+        let chosen = self.next_turn(key)?;
+        *self.cursor(key) = (chosen + 1) % self.members.len();
+        self.members.get(chosen).map(|member| member.topic.as_str())
+    }
+
+    /// What [`Pool::rr_topic`] will return, without a turn being spent.
+    #[must_use]
+    pub fn next_rr_topic(&self, key: &[u8]) -> Option<&str> {
+        let chosen = self.next_turn(key)?;
+        self.members.get(chosen).map(|member| member.topic.as_str())
+    }
+
+    fn next_turn(&self, key: &[u8]) -> Option<usize> {
+        let start = match self.cursors.get(key) {
+            Some(cursor) => *cursor,
+            None if self.cursors.len() >= CURSORS_MAX => self.shared_cursor,
+            None => 0,
+        };
         let ring = (0..self.members.len()).cycle().skip(start);
         let mut turn = ring.take(self.members.len());
-        let is_alive = |at: &usize| self.members.get(*at).is_some_and(|member| member.alive);
-        let chosen = turn.find(is_alive)?;
-        let after = (chosen + 1) % self.members.len();
-        *self.cursor(key) = after;
-        self.members.get(chosen).map(|member| member.topic.as_str())
+        turn.find(|at| self.members.get(*at).is_some_and(|member| member.alive))
     }
 
     fn cursor(&mut self, key: &[u8]) -> &mut usize {
@@ -262,6 +274,20 @@ mod tests {
         assert_eq!(chosen, "abca");
         assert_eq!(next(b"two"), "a");
         assert_eq!(next(b"one"), "b");
+    }
+
+    #[test]
+    fn to_look_whose_turn_it_is_spends_none() {
+        let mut pool = pool(&["a", "b", "c"]);
+        pool.node_down(&name("b"));
+        for expected in ["a", "c", "a"] {
+            assert_eq!(pool.next_rr_topic(b"key"), Some(expected));
+            assert_eq!(pool.next_rr_topic(b"key"), Some(expected));
+            assert_eq!(pool.rr_topic(b"key"), Some(expected));
+        }
+        pool.node_down(&name("a"));
+        pool.node_down(&name("c"));
+        assert_eq!(pool.next_rr_topic(b"key"), None);
     }
 
     #[test]

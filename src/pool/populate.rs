@@ -81,6 +81,12 @@ impl Pools {
         self.0.get_mut(name)?.rr_topic(key)
     }
 
+    /// [`Pool::next_rr_topic`] of the pool of this name; `None`, too, if there is none.
+    #[must_use]
+    pub fn next_rr_topic(&self, name: &str, key: &[u8]) -> Option<&str> {
+        self.0.get(name)?.next_rr_topic(key)
+    }
+
     /// Tells all pools that a node has come up.
     pub fn node_up(&mut self, name: &NodeName) {
         self.0.values_mut().for_each(|pool| pool.node_up(name));

@@ -75,7 +75,8 @@ impl Cluster {
     /// # Errors
     /// [`PublishError`]; nothing was sent then. [`super::OrReport`] makes the seeds' T and F of it.
     pub fn publish(&mut self, topic: &str, event: &Event) -> Result<Accepted, PublishError> {
-        self.encode(topic, event)?;
+        self.encode(event)?;
+        self.fit(topic)?;
         Ok(self.send(topic))
     }
 
@@ -92,11 +93,14 @@ impl Cluster {
         event: &Event,
     ) -> Result<Accepted, PublishError> {
         self.check_pool(pool)?;
-        // A turn is not spent on what cannot be sent.
-        self.encode("", event)?;
-        let topic = self.membership.pools_mut().rr_topic(pool, key.as_bytes());
+        self.encode(event)?;
+        let key = key.as_bytes();
+        let topic = self.membership.pools().next_rr_topic(pool, key);
         let topic = topic.map(str::to_owned).ok_or_else(|| nobody(pool))?;
-        self.send_to(&topic, event)
+        // A turn is not spent on what cannot be sent.
+        self.fit(&topic)?;
+        self.membership.pools_mut().rr_topic(pool, key);
+        Ok(self.send_to(&topic))
     }
 
     /// `Cluster::publish_hrw`: sends an event to the member of the pool that the key belongs to, the same
@@ -115,11 +119,12 @@ impl Cluster {
         K::Error: Into<KeyError>,
     {
         self.check_pool(pool)?;
-        self.encode("", event)?;
         let key = key.try_into().map_err(Into::into)?;
+        self.encode(event)?;
         let topic = self.membership.pools().hrw_topic(pool, &key)?;
         let topic = topic.map(str::to_owned).ok_or_else(|| nobody(pool))?;
-        self.send_to(&topic, event)
+        self.fit(&topic)?;
+        Ok(self.send_to(&topic))
     }
 
     /// `add_network_timestamp`: events that this node publishes carry the time at which they happened:
@@ -143,12 +148,11 @@ impl Cluster {
         }
     }
 
-    /// Encodes an event, and finds whether it can go to this topic.
-    fn encode(&mut self, topic: &str, event: &Event) -> Result<(), PublishError> {
+    /// Encodes an event, once for whatever topic it goes to.
+    fn encode(&mut self, event: &Event) -> Result<(), PublishError> {
         if event.name.is_empty() {
             return Err(EventError::Unset.into());
         }
-        check_length(topic.as_bytes())?;
         if let Err(error) = self.declared.check(event) {
             if matches!(error, EventError::Holes { .. } | EventError::TooDeep { .. }) {
                 self.trouble(format!("cannot serialize: {error}"));
@@ -159,6 +163,12 @@ impl Cluster {
         let metadata = metadata.as_ref().or(event.metadata.as_ref());
         self.buffer.clear();
         encode_event(&event.name, &event.args, metadata, &mut self.buffer);
+        Ok(())
+    }
+
+    /// Can what is encoded go to this topic?
+    fn fit(&mut self, topic: &str) -> Result<(), PublishError> {
+        check_length(topic.as_bytes())?;
         let bytes = self.buffer.len() + topic.len();
         let max = self.endpoint.outbox().record_bytes_max();
         if bytes > max {
@@ -192,15 +202,14 @@ impl Cluster {
         }
     }
 
-    /// Sends an event to a node, which may be this one.
-    fn send_to(&mut self, topic: &str, event: &Event) -> Result<Accepted, PublishError> {
-        self.encode(topic, event)?;
+    /// Sends what is encoded to a node, which may be this one.
+    fn send_to(&mut self, topic: &str) -> Accepted {
         let local = self.membership.roster().local();
         let own = local.map(|name| self.membership.topics().node_topic(name.as_str()));
         let is_own = own.as_deref() == Some(topic);
         let is_taken = !is_own || self.own_turns.push(topic, &self.buffer);
         let sent = self.send(topic);
-        Ok(if is_taken { sent } else { Accepted::WithDrops })
+        if is_taken { sent } else { Accepted::WithDrops }
     }
 
     /// Events whose turn was this node's own and for which it had no room: it gave itself more than it
