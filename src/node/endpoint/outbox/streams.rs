@@ -29,18 +29,20 @@ impl Outbox {
 
     /// Writes what is queued for the node in this place, and says whether that has something new.
     pub(super) fn write_to(&mut self, to: Slot) -> bool {
-        let mut any = false;
-        for class in [Class::Control, Class::Bulk] {
-            let Some(link) = self.link(to, class) else {
-                continue;
-            };
-            any |= link.pump();
-            let stream = link.stream();
-            let stream = stream.filter(|stream| !stream.is_listed && stream.has_unwritten());
-            if let Some(stream) = stream {
-                stream.is_listed = true;
-                self.unwritten.push((to, class));
-            }
+        let control = self.write_link(to, Class::Control);
+        self.write_link(to, Class::Bulk) || control
+    }
+
+    fn write_link(&mut self, to: Slot, class: Class) -> bool {
+        let Some(link) = self.link(to, class) else {
+            return false;
+        };
+        let any = link.pump();
+        let stream = link.stream();
+        let stream = stream.filter(|stream| !stream.is_listed && stream.has_unwritten());
+        if let Some(stream) = stream {
+            stream.is_listed = true;
+            self.unwritten.push((to, class));
         }
         any
     }
@@ -61,8 +63,8 @@ impl Outbox {
                 stream.is_listed = false;
             }
         }
-        for (to, _) in unwritten {
-            if self.write_to(to) {
+        for (to, class) in unwritten {
+            if self.write_link(to, class) {
                 self.ring_bell(to);
             }
         }
