@@ -57,11 +57,13 @@ pub struct Entry {
 /// Words of an entry: kind, incarnation, id, pid, then the name.
 pub(super) const WORDS: usize = 5 + NAME_BYTES_MAX / size_of::<u64>();
 
-pub(super) type Words = [u64; WORDS];
+/// What an entry is in shared memory.
+pub type EntryWords = [u64; WORDS];
 
 impl Entry {
     /// The words of an entry; those of `None` are zeros.
-    pub(super) fn encode(entry: Option<&Self>) -> Words {
+    #[must_use]
+    pub fn encode(entry: Option<&Self>) -> EntryWords {
         let mut words = [0; WORDS];
         let Some(entry) = entry else {
             return words;
@@ -94,8 +96,9 @@ impl Entry {
         words
     }
 
-    /// The entry of these words. `None`: nobody's, or nonsense.
-    pub(super) fn decode(words: &Words) -> Option<Self> {
+    /// The entry of these words, whoever wrote them. `None`: nobody's, or nonsense.
+    #[must_use]
+    pub fn decode(words: &EntryWords) -> Option<Self> {
         let [kind, incarnation, id, more_id, pid, text @ ..] = words;
         let [state, role, attached, length, ..] = kind.to_le_bytes();
         let name: Vec<u8> = text.iter().flat_map(|word| word.to_le_bytes()).collect();

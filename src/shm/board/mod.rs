@@ -21,7 +21,7 @@
 
 mod entry;
 
-pub use entry::{Entry, State};
+pub use entry::{Entry, EntryWords, State};
 
 use std::io;
 use std::ops::Deref;
@@ -116,9 +116,9 @@ impl BoardView {
     /// Who has this place. `None`: nobody, or it cannot be read.
     #[must_use]
     pub fn entry(&self, slot: Slot) -> Option<Entry> {
-        let words = self.entry_latch(slot)?.read(&self.memory, |word| {
-            std::array::from_fn(word) as entry::Words
-        })?;
+        let words = self
+            .entry_latch(slot)?
+            .read(&self.memory, |word| std::array::from_fn(word) as EntryWords)?;
         Entry::decode(&words)
     }
 
