@@ -5,10 +5,13 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use cluster::fabric::{Policy, Transport};
 use cluster::layout::host::Host;
-use cluster::layout::spec::{Identity, Program, Ready, RestartPolicy};
+use cluster::layout::spec::{Identity, Program, Ready, RestartPolicy, Role};
 use cluster::layout::{Layout, Overrides, read};
+use cluster::names::NodeName;
 
 struct Machine;
 
@@ -84,7 +87,8 @@ fn every_file_of_layouts_has_a_test_here() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort();
-    assert_eq!(files, ["commands.ron", "minimal.ron", "site.ron"]);
+    let expected = ["commands.ron", "minimal.ron", "site.ron", "streams.ron"];
+    assert_eq!(files, expected);
 }
 
 #[test]
@@ -104,6 +108,30 @@ fn minimal_is_a_manager_a_worker_and_the_controller() {
         [("ZEEK_MANAGEMENT_NODE".to_owned(), "CONTROLLER".to_owned())]
     );
     assert_eq!(layout.nodes.len(), 2);
+}
+
+#[test]
+fn streams_drop_the_oldest_where_only_the_newest_count() {
+    let layout = load("streams.ron");
+    let fabric = &layout.settings.fabric;
+    assert_eq!(fabric.transport, Transport::Unix);
+    let end = |name: &str, role| (NodeName::parse(name).unwrap(), role);
+    let worker = end("worker-1", Role::Worker);
+    let logger = end("logger", Role::Logger);
+    let manager = end("manager", Role::Manager);
+    for (topic, to, policy) in [
+        ("measured/x", &manager, Some(Policy::DropOldest)),
+        (
+            "measured/x",
+            &logger,
+            Some(Policy::Block(Duration::from_millis(200))),
+        ),
+        ("story/x", &manager, Some(Policy::Disconnect)),
+        ("story/x", &logger, None),
+    ] {
+        let found = fabric.policy(topic.as_bytes(), (&worker.0, worker.1), (&to.0, to.1));
+        assert_eq!(found, policy, "{topic} to {}", to.0);
+    }
 }
 
 #[test]
