@@ -24,6 +24,7 @@ pub mod typed;
 mod address;
 pub(crate) mod calendar;
 mod containers;
+pub(crate) mod cursor;
 mod display;
 mod hex;
 mod kind;

@@ -2,6 +2,7 @@
 //! on the reading side stands here.
 
 use super::real;
+use crate::data::cursor::Cursor;
 use crate::data::{Address, DEPTH_MAX, Kind, Port, Protocol, Subnet, Timespan, Timestamp};
 
 /// Bytes that are no value. The sender's fault: drop the message.
@@ -103,50 +104,41 @@ impl Token<'_> {
 /// A position in encoded bytes.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::data) struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    cursor: Cursor<'a>,
 }
 
 impl<'a> Reader<'a> {
     pub(in crate::data) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self {
+            cursor: Cursor::new(bytes),
+        }
     }
 
     /// How many bytes were read.
     pub(in crate::data) const fn offset(&self) -> usize {
-        self.at
+        self.cursor.offset()
     }
 
     /// The bytes that are not read yet.
     pub(in crate::data) fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+        self.cursor.rest()
     }
 
     const fn error(&self, reason: Reason) -> DecodeError {
         DecodeError {
-            offset: self.at,
+            offset: self.cursor.offset(),
             reason,
         }
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
-        match self.rest().split_at_checked(length) {
-            Some((taken, _)) => {
-                self.at = self.at.saturating_add(length);
-                Ok(taken)
-            }
-            None => Err(self.error(Reason::Truncated)),
-        }
+        let taken = self.cursor.take(length);
+        taken.ok_or_else(|| self.error(Reason::Truncated))
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        match self.rest().first_chunk() {
-            Some(taken) => {
-                self.at = self.at.saturating_add(N);
-                Ok(*taken)
-            }
-            None => Err(self.error(Reason::Truncated)),
-        }
+        let taken = self.cursor.array();
+        taken.ok_or_else(|| self.error(Reason::Truncated))
     }
 
     fn byte(&mut self) -> Result<u8, DecodeError> {

@@ -1,5 +1,6 @@
 //! Reads the parts of batches off bytes, and never past their end.
 
+use crate::data::cursor::Cursor;
 use crate::data::{Address, Port, Protocol, Subnet, Value};
 use crate::logging::{Atom, LogPathError, RecordError, SchemaError, StreamIdError, seconds};
 
@@ -97,44 +98,35 @@ pub enum Reason {
 /// A position in a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    cursor: Cursor<'a>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self {
+            cursor: Cursor::new(bytes),
+        }
     }
 
     pub(super) fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+        self.cursor.rest()
     }
 
     pub(super) fn error(&self, reason: impl Into<Reason>) -> DecodeError {
         DecodeError {
-            offset: self.at,
+            offset: self.cursor.offset(),
             reason: reason.into(),
         }
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
-        match self.rest().split_at_checked(length) {
-            Some((taken, _)) => {
-                self.at = self.at.saturating_add(length);
-                Ok(taken)
-            }
-            None => Err(self.error(Reason::Truncated)),
-        }
+        let taken = self.cursor.take(length);
+        taken.ok_or_else(|| self.error(Reason::Truncated))
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        match self.rest().first_chunk() {
-            Some(taken) => {
-                self.at = self.at.saturating_add(N);
-                Ok(*taken)
-            }
-            None => Err(self.error(Reason::Truncated)),
-        }
+        let taken = self.cursor.array();
+        taken.ok_or_else(|| self.error(Reason::Truncated))
     }
 
     /// A truth value: any byte but 0 is a yes.
