@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for Object<'_> {
             let column = found.and_then(|index| self.schema.columns().get(index));
             let place = found.and_then(|index| self.values.get_mut(index));
             if let (Some(index), Some(column), Some(place)) = (found, column, place) {
-                *place = map.next_value_seed(Field(column))?;
+                *place = map.next_value_seed(Piece::Field(column))?;
                 next = index + 1;
             } else {
                 map.next_value::<IgnoredAny>()?;
@@ -110,10 +110,14 @@ impl Visitor<'_> for Name<'_> {
     }
 }
 
-/// Reads the value of a column.
-struct Field<'a>(&'a Column);
+/// Reads the value of a column, or an element of one.
+#[derive(Clone, Copy)]
+enum Piece<'a> {
+    Field(&'a Column),
+    Element(&'a Column, Atom),
+}
 
-impl<'de> DeserializeSeed<'de> for Field<'_> {
+impl<'de> DeserializeSeed<'de> for Piece<'_> {
     type Value = Value;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
@@ -121,11 +125,16 @@ impl<'de> DeserializeSeed<'de> for Field<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Field<'_> {
+impl<'de> Visitor<'de> for Piece<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} for column \"{}\"", self.0.type_(), self.0.name())
+        match self {
+            Self::Field(column) => write!(f, "{} for column {:?}", column.type_(), column.name()),
+            Self::Element(column, atom) => {
+                write!(f, "{atom} as an element of column {:?}", column.name())
+            }
+        }
     }
 
     fn visit_bool<E: Error>(self, content: bool) -> Result<Value, E> {
@@ -148,20 +157,30 @@ impl<'de> Visitor<'de> for Field<'_> {
         self.atom(Json::Text(content))
     }
 
+    /// Of a field: it is not there. Of an element: what JSON has no number for.
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::None)
+        match self {
+            Self::Field(_) => Ok(Value::None),
+            Self::Element(_, Atom::Double | Atom::Time | Atom::Interval) => {
+                Ok(Value::Real(f64::NAN))
+            }
+            Self::Element(..) => Err(E::invalid_type(Unexpected::Unit, &self)),
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let atom = match self.0.type_() {
-            Type::Set(atom) | Type::Vector(atom) => atom,
-            Type::Atom(_) => return Err(A::Error::invalid_type(Unexpected::Seq, &self)),
+        let (column, atom) = match self {
+            Self::Field(column) => match column.type_() {
+                Type::Set(atom) | Type::Vector(atom) => (column, atom),
+                Type::Atom(_) => return Err(A::Error::invalid_type(Unexpected::Seq, &self)),
+            },
+            Self::Element(..) => return Err(A::Error::invalid_type(Unexpected::Seq, &self)),
         };
         let mut elements = Vec::new();
-        while let Some(element) = seq.next_element_seed(Element(self.0, atom))? {
+        while let Some(element) = seq.next_element_seed(Self::Element(column, atom))? {
             elements.push(element);
         }
-        Ok(match self.0.type_() {
+        Ok(match column.type_() {
             // Two ports that differed by protocol are one now.
             Type::Set(_) => Value::Set(elements.into_iter().collect::<Set>()),
             Type::Atom(_) | Type::Vector(_) => Value::Vector(elements),
@@ -169,80 +188,17 @@ impl<'de> Visitor<'de> for Field<'_> {
     }
 }
 
-impl Field<'_> {
-    fn atom<E: Error>(&self, json: Json<'_>) -> Result<Value, E> {
-        let found = match self.0.type_() {
-            Type::Atom(atom) => value(atom, json),
-            Type::Set(_) | Type::Vector(_) => None,
+impl Piece<'_> {
+    fn atom<E: Error>(self, json: Json<'_>) -> Result<Value, E> {
+        let atom = match self {
+            Self::Field(column) => match column.type_() {
+                Type::Atom(atom) => Some(atom),
+                Type::Set(_) | Type::Vector(_) => None,
+            },
+            Self::Element(_, atom) => Some(atom),
         };
-        found.ok_or_else(|| json.refused(self))
-    }
-}
-
-/// Reads an element of a set or a vector.
-struct Element<'a>(&'a Column, Atom);
-
-impl<'de> DeserializeSeed<'de> for Element<'_> {
-    type Value = Value;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl Visitor<'_> for Element<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} as an element of column \"{}\"",
-            self.1,
-            self.0.name()
-        )
-    }
-
-    fn visit_bool<E: Error>(self, content: bool) -> Result<Value, E> {
-        self.atom(Json::Bool(content))
-    }
-
-    fn visit_u64<E: Error>(self, content: u64) -> Result<Value, E> {
-        self.atom(Json::Unsigned(content))
-    }
-
-    fn visit_i64<E: Error>(self, content: i64) -> Result<Value, E> {
-        self.atom(Json::Signed(content))
-    }
-
-    fn visit_f64<E: Error>(self, content: f64) -> Result<Value, E> {
-        self.atom(Json::Float(content))
-    }
-
-    fn visit_str<E: Error>(self, content: &str) -> Result<Value, E> {
-        self.atom(Json::Text(content))
-    }
-
-    /// What JSON has no number for.
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        match self.1 {
-            Atom::Double | Atom::Time | Atom::Interval => Ok(Value::Real(f64::NAN)),
-            Atom::Bool
-            | Atom::Int
-            | Atom::Count
-            | Atom::String
-            | Atom::Port
-            | Atom::Addr
-            | Atom::Subnet
-            | Atom::Enum
-            | Atom::Func
-            | Atom::File => Err(E::invalid_type(Unexpected::Unit, &self)),
-        }
-    }
-}
-
-impl Element<'_> {
-    fn atom<E: Error>(&self, json: Json<'_>) -> Result<Value, E> {
-        value(self.1, json).ok_or_else(|| json.refused(self))
+        let found = atom.and_then(|atom| value(atom, json));
+        found.ok_or_else(|| json.refused(&self))
     }
 }
 
