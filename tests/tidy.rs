@@ -17,7 +17,7 @@ const LINES_MAX: usize = 500;
 /// others of its own rank and of lower ones.
 const RANKS: [&[&str]; 5] = [
     &[
-        "names", "causes", "data", "topic", "pool", "layout", "fabric",
+        "names", "causes", "data", "topic", "pool", "layout", "fabric", "logging",
     ],
     &[
         "framework",
@@ -28,7 +28,6 @@ const RANKS: [&[&str]; 5] = [
         "zeromq",
         "websocket",
         "store",
-        "logging",
     ],
     &["shm", "sys"],
     &["net"],

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::finding::Finding;
 use super::links::{LINKS_LISTED_MAX, Needs, links};
 use super::spec::{ChildSpec, Program, Role};
-use super::{Defaults, Layout, details, fabric, framework};
+use super::{Defaults, Layout, details, fabric, framework, logging};
 use crate::names::{InstanceName, NodeName};
 
 /// So many children that are alike are listed one by one; more share a line.
@@ -260,6 +260,7 @@ fn write_settings(layout: &Layout, out: &mut String) -> fmt::Result {
     ]
     .into_iter()
     .chain(fabric::words(&settings.fabric))
+    .chain(logging::words(&settings.logging))
     {
         writeln!(out, "  {key:<20}  {value}")?;
     }
@@ -361,6 +362,7 @@ mod tests {
             "about 147 descriptors for 6 children",
             "20 rings, 2880 KiB",
             "  fabric.bulk           262144 bytes",
+            "  logging.rotate_interval  off",
             "  run_dir               /work/run",
             "  restart.policy        always",
             "  restart.give_up       10 within 1m",
@@ -414,6 +416,6 @@ mod tests {
             "{many}"
         );
         assert!(many.contains("          w-1 … w-100: nice=5\n"), "{many}");
-        assert!(many.lines().count() < 40, "{many}");
+        assert!(many.lines().count() < 50, "{many}");
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Node;
 use super::context::Context;
 use super::raw::{RawLayout, RawPool, RawScheme};
 use super::seats::FrameworkSpec;
 use super::spec::Role;
+use super::{Node, logging};
 use crate::names::NodeName;
 use crate::pool::{self, PoolError, PoolSpec};
 use crate::topic::scheme::{TopicScheme, Topics};
@@ -29,7 +29,11 @@ pub(super) fn read(
         Some(RawScheme::Dot) => TopicScheme::Dot,
     };
     let mut spec = FrameworkSpec::of(Topics::of(scheme));
-    spec.manager_is_logger = raw.manager_is_logger;
+    spec.manager_is_logger = logging::one_of(
+        ("manager_is_logger", raw.logging.manager_is_logger),
+        ("manager_is_logger", raw.manager_is_logger),
+        ctx,
+    );
     take_topics(raw, &mut spec.topics, ctx);
     for (name, raw) in &raw.pools {
         if let Some(pool) = pool(name, raw, &spec, ctx) {

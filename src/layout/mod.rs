@@ -28,6 +28,7 @@ mod framework;
 mod instances;
 mod later;
 mod links;
+mod logging;
 mod members;
 mod more;
 mod order;
@@ -65,6 +66,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fabric::FabricSpec;
+use crate::logging::spec::LogSpec;
 use crate::names::{InstanceName, NodeName};
 use seats::FrameworkSpec;
 use spec::{ChildSpec, LifePolicy, Role, StageSpec, Watchdog};
@@ -148,6 +150,9 @@ pub struct Settings {
     pub fabric: FabricSpec,
     /// What all nodes of the cluster agree on.
     pub framework: FrameworkSpec,
+    /// What becomes of logs.
+    #[serde(default)]
+    pub logging: LogSpec,
 }
 
 impl Default for Settings {
@@ -162,6 +167,7 @@ impl Default for Settings {
             socket_group: None,
             fabric: FabricSpec::default(),
             framework: FrameworkSpec::default(),
+            logging: LogSpec::default(),
         }
     }
 }

@@ -75,6 +75,8 @@ shape! {
         nodeid_topic_prefix: Option<String>,
         pools: BTreeMap<String, RawPool>,
         manager_is_logger: Option<bool>,
+        logging: RawLogging,
+        enable_round_robin_logging: Option<bool>,
         socket_group: Option<Word>,
         nodes: Anything,
     }
@@ -89,7 +91,6 @@ shape! {
             stores: RawStores, default_backend, default_master_node, default_persistent_backend,
             default_store_dir,
         }
-        LOGGING { logging, enable_round_robin_logging }
         HOSTS { broker, zeromq, backend, retry_interval }
         TRANSPORT { transport }
         METRICS { telemetry, metrics_port, metrics_address }
@@ -181,6 +182,36 @@ shape! {
         nodeid_prefix: Option<String>,
         log_prefix: Option<String>,
         started: Option<String>,
+    }
+}
+
+shape! {
+    RawLogging {
+        round_robin: Option<bool>,
+        per: Option<RawTurn>,
+        manager_is_logger: Option<bool>,
+        batch_records: Option<u32>,
+        batch_interval: Option<Period>,
+        format: Option<RawForm>,
+        json_timestamps: Option<RawTimes>,
+        rotate_interval: Option<PeriodOrOff>,
+        rotate_bytes: Option<Size>,
+        naming: Option<RawNames>,
+        fsync: Option<RawFsync>,
+    }
+    later {
+        LOGGING {
+            gzip: Option<bool>, postprocess: Option<Vec<String>>, keep: RawKeep,
+            node_stats: Option<PeriodOrOff>, silent_after: Option<PeriodOrOff>,
+        }
+    }
+}
+
+shape! {
+    RawKeep {
+        age: Option<PeriodOrOff>,
+        bytes: Option<Size>,
+        free: Option<Size>,
     }
 }
 
@@ -354,6 +385,43 @@ pub(super) struct RawLinkPolicy {
     pub(super) from: Option<RawEnd>,
     pub(super) to: Option<RawEnd>,
     pub(super) policy: RawFull,
+}
+
+/// `logging.per`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum RawTurn {
+    Record,
+    Batch,
+}
+
+/// `logging.format`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum RawForm {
+    Tsv,
+    Json,
+}
+
+/// `logging.json_timestamps`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum RawTimes {
+    Epoch,
+    Millis,
+    Iso8601,
+}
+
+/// `logging.naming`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum RawNames {
+    Supervised,
+    Classic,
+}
+
+/// `logging.fsync`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum RawFsync {
+    Never,
+    Interval(Period),
+    Batch,
 }
 
 /// What is done when a ring is full.

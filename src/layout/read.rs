@@ -15,7 +15,8 @@ use super::report::Report;
 use super::spec::ChildSpec;
 use super::stages::Stages;
 use super::{
-    Defaults, Layout, Settings, clashes, controller, fabric, framework, later, members, topology,
+    Defaults, Layout, Settings, clashes, controller, fabric, framework, later, logging, members,
+    topology,
 };
 
 /// What the command line says on top of the layout.
@@ -167,6 +168,7 @@ fn settings(raw: &RawLayout, ctx: &mut Context<'_>) -> Settings {
             .as_ref()
             .and_then(|group| socket_group(&group.0, ctx)),
         fabric: fabric::read(&raw.fabric, ctx),
+        logging: logging::read(raw, ctx),
         framework: defaults.framework,
     };
     if !(LINE_BYTES_MIN..=LINE_BYTES_MAX).contains(&settings.output_line_bytes_max) {

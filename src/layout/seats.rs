@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::Role;
 use super::{Layout, Node};
+use crate::logging::spec::LogSpec;
 use crate::names::NodeName;
 use crate::pool::PoolSpec;
 use crate::topic::scheme::Topics;
@@ -67,6 +68,8 @@ pub struct SeatLayout<'a> {
     pub nodes: Cow<'a, BTreeMap<NodeName, Node>>,
     /// What they agree on.
     pub framework: Cow<'a, FrameworkSpec>,
+    /// What becomes of logs.
+    pub logging: Cow<'a, LogSpec>,
 }
 
 impl<'a> SeatLayout<'a> {
@@ -76,6 +79,7 @@ impl<'a> SeatLayout<'a> {
         Self {
             nodes: Cow::Borrowed(&layout.nodes),
             framework: Cow::Borrowed(&layout.settings.framework),
+            logging: Cow::Borrowed(&layout.settings.logging),
         }
     }
 
@@ -118,7 +122,7 @@ mod tests {
     #[test]
     fn what_travels_comes_as_it_was_sent() {
         let layout = layout(
-            r#"(topics: (scheme: Dot), pools: {"proxy": (max_nodes: 1, exclusive: true)},
+            r#"(topics: (scheme: Dot), logging: (format: Json, rotate_interval: "1h"), pools: {"proxy": (max_nodes: 1, exclusive: true)},
             nodes: {"m": (node_type: Manager), "p": (node_type: Proxy)})"#,
         );
         let sent = SeatLayout::of(&layout);

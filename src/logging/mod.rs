@@ -35,6 +35,8 @@
 pub mod batch;
 pub mod files;
 pub mod json;
+pub mod message;
+pub mod spec;
 pub mod tsv;
 
 mod number;

@@ -1,5 +1,7 @@
 //! The columns of a log, and rows that fit them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::data::{Kind, Value};
 
 use super::{Atom, Type};
@@ -10,8 +12,10 @@ pub const COLUMNS_MAX: usize = 1024;
 /// The longest name of a column, in bytes.
 const COLUMN_NAME_BYTES_MAX: usize = 255;
 
-/// One column of a log: Zeek's `threading::Field`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One column of a log: Zeek's `threading::Field`. It travels as name, type and whether it is optional,
+/// and is checked where it comes in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "(String, Type, bool)", into = "(String, Type, bool)")]
 pub struct Column {
     name: String,
     type_: Type,
@@ -19,7 +23,8 @@ pub struct Column {
 }
 
 /// The columns of a log: at least one, and no two of the same name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Column>", into = "Vec<Column>")]
 pub struct Schema {
     columns: Vec<Column>,
 }
@@ -164,6 +169,34 @@ impl Column {
                 got: element.kind(),
             }),
         }
+    }
+}
+
+impl TryFrom<(String, Type, bool)> for Column {
+    type Error = SchemaError;
+
+    fn try_from((name, type_, optional): (String, Type, bool)) -> Result<Self, SchemaError> {
+        Self::new(name, type_, optional)
+    }
+}
+
+impl From<Column> for (String, Type, bool) {
+    fn from(column: Column) -> Self {
+        (column.name, column.type_, column.optional)
+    }
+}
+
+impl TryFrom<Vec<Column>> for Schema {
+    type Error = SchemaError;
+
+    fn try_from(columns: Vec<Column>) -> Result<Self, SchemaError> {
+        Self::new(columns)
+    }
+}
+
+impl From<Schema> for Vec<Column> {
+    fn from(schema: Schema) -> Self {
+        schema.columns
     }
 }
 

@@ -11,7 +11,8 @@ pub const LOG_PATH_BYTES_MAX: usize = 96;
 const STREAM_ID_BYTES_MAX: usize = 255;
 
 /// Which stream a record belongs to: the label of a value of Zeek's enum `Log::ID`, such as `Conn::LOG`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct StreamId(String);
 
 /// A text that is no stream's id. Its writer's fault.
@@ -131,6 +132,20 @@ impl LogPath {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for StreamId {
+    type Error = StreamIdError;
+
+    fn try_from(text: String) -> Result<Self, StreamIdError> {
+        Self::parse(text)
+    }
+}
+
+impl From<StreamId> for String {
+    fn from(id: StreamId) -> Self {
+        id.0
     }
 }
 

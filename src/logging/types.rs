@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::data::Value;
 
 use super::seconds;
@@ -44,8 +46,9 @@ pub enum Atom {
     File,
 }
 
-/// The type of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The type of a column. It travels as its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Type {
     /// One value.
     Atom(Atom),
@@ -227,6 +230,20 @@ impl FromStr for Type {
         found.ok_or_else(|| NotAType {
             text: text.chars().take(64).collect(),
         })
+    }
+}
+
+impl TryFrom<String> for Type {
+    type Error = NotAType;
+
+    fn try_from(text: String) -> Result<Self, NotAType> {
+        text.parse()
+    }
+}
+
+impl From<Type> for String {
+    fn from(type_: Type) -> Self {
+        type_.to_string()
     }
 }
 

@@ -13,6 +13,8 @@
 //! * `null` stands for NaN and infinities, which JSON has no number for. It is read as unset; within a set or
 //!   a vector, whose elements are always set, as NaN.
 
+use serde::{Deserialize, Serialize};
+
 mod atom;
 mod read;
 mod write;
@@ -20,7 +22,7 @@ mod write;
 pub use read::{ReadError, parse};
 
 /// How points in time are written: Zeek's `json_timestamps`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Times {
     /// Seconds since 1970, with decimals: `TS_EPOCH`.
     #[default]
@@ -33,7 +35,7 @@ pub enum Times {
 }
 
 /// Writes records as JSON.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Format {
     /// How points in time are written.
     pub times: Times,

@@ -1,5 +1,7 @@
 //! The marks of a file: what separates its fields, and what stands for nothing.
 
+use serde::{Deserialize, Serialize};
+
 /// Stands in front of lines that are no records.
 pub(super) const META_PREFIX: u8 = b'#';
 
@@ -16,7 +18,7 @@ pub(super) const BEYOND_ASCII: u8 = 4;
 const MARKER_BYTES_MAX: usize = 64;
 
 /// What stands at the beginning of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Header {
     /// Separators, path, time, columns and types: Zeek's default.
     #[default]
@@ -28,7 +30,7 @@ pub enum Header {
 }
 
 /// How files are to be written. The default is Zeek's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Stands between fields: Zeek's `separator`.
     pub separator: u8,
