@@ -20,6 +20,8 @@ use over_both;
 mod accounts;
 #[path = "endpoint/attaching.rs"]
 mod attaching;
+#[path = "endpoint/bulk.rs"]
+mod bulk;
 #[path = "endpoint/deaths.rs"]
 mod deaths;
 #[path = "endpoint/kills.rs"]

@@ -211,7 +211,10 @@ impl Life {
     /// Until when nothing has to be done but what wakes it.
     fn sleep_until(&mut self) -> Option<Instant> {
         let own = match &mut self.part {
-            Part::Member(member) => (!member.doze()).then(sys::clock::monotonic),
+            Part::Member(member) => match member.doze() {
+                true => member.deadline(),
+                false => Some(sys::clock::monotonic()),
+            },
             Part::Controller(controller) => controller.next_deadline(),
         };
         [self.next_beat, own].into_iter().flatten().min()

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use super::cluster::{Cluster, ClusterError, Handler};
 use super::endpoint::Endpoint;
@@ -50,6 +51,11 @@ impl Member {
     /// It is about to sleep. False: there is something to do first.
     pub(super) fn doze(&mut self) -> bool {
         self.cluster.doze()
+    }
+
+    /// When it is to have a turn though nothing wakes it.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.cluster.deadline()
     }
 
     /// It is awake, and does what there is to do.

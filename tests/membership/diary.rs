@@ -47,6 +47,7 @@ pub(crate) fn layout_of(nodes: &[(&str, Role)], framework: FrameworkSpec) -> Str
     let layout = SeatLayout {
         nodes: Cow::Owned(nodes),
         framework: Cow::Owned(framework),
+        logging: Cow::default(),
     };
     String::from_utf8(layout.to_json().unwrap()).unwrap()
 }

@@ -5,6 +5,7 @@ use crate::data::message::{EventView, MessageError};
 use crate::data::{Items, Timestamp, View};
 use crate::framework::{BackendError, FullyConnected, NodeId, PeerError};
 use crate::names::NodeName;
+use crate::node::endpoint::{Handling, Record};
 
 /// A program's answers. Each has a default that does nothing, or what its comment says. They are called
 /// by [`Cluster::dispatch`], one at a time; each may publish, subscribe and ask through `cluster`, whose
@@ -22,6 +23,16 @@ pub trait Handler {
         if !matches!(why, MessageError::NotAnEvent { .. }) {
             cluster.unreadable(topic, &why);
         }
+    }
+
+    /// What came is for whoever writes logs: a [`Message`](crate::logging::message::Message), or bytes
+    /// that begin like one. A record that is kept comes again to a successor until it is
+    /// [released](Cluster::release). By default it is a payload like any other.
+    fn log_message(&mut self, cluster: &mut Cluster, record: &Record<'_>) -> Handling {
+        if let Err(why) = EventView::parse(record.payload) {
+            self.payload(cluster, record.topic, record.payload, why);
+        }
+        Handling::Done
     }
 
     /// `Cluster::hello`: a node has announced itself. [`Handler::node_up`] follows.

@@ -20,6 +20,7 @@ mod declaring;
 mod error;
 mod handler;
 mod joining;
+mod keeping;
 mod members;
 mod publish;
 mod queries;
@@ -43,6 +44,7 @@ use crate::framework::{
 use crate::layout::Node;
 use crate::layout::seats::SeatLayout;
 use crate::layout::spec::Role;
+use crate::logging::spec::LogSpec;
 use crate::names::NodeName;
 use crate::pool::PoolSpec;
 use crate::sys;
@@ -66,6 +68,8 @@ pub struct Cluster {
     plan: Plan,
     /// What the layout says that all nodes agree on.
     agreed: FrameworkSpec,
+    /// What it says of logs.
+    logging: LogSpec,
     is_announced: bool,
     seen: Seen,
     progress: Progress,
@@ -119,9 +123,13 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError::Layout`] if the one that came with the seat is none.
     pub fn over(mut endpoint: Endpoint) -> Result<Self, ClusterError> {
-        let (nodes, agreed) = match endpoint.take_layout() {
+        let Agreed {
+            nodes,
+            framework: agreed,
+            logging,
+        } = match endpoint.take_layout() {
             Some(file) => read(&file)?,
-            None => Default::default(),
+            None => Agreed::default(),
         };
         let (identity, own) = (endpoint.identity(), endpoint.own_entry());
         let own = own.ok_or(SeatError::Confused("nobody is in this node's place"))?;
@@ -133,6 +141,7 @@ impl Cluster {
             endpoint,
             plan: Plan::default(),
             agreed,
+            logging,
             is_announced: false,
             seen: Seen::default(),
             progress: Progress::default(),
@@ -226,13 +235,14 @@ impl Cluster {
     /// Another layout is in force, or the same once more: then the pools' turns go on where they were.
     fn relayout(&mut self, file: &OwnedFd, handler: &mut dyn Handler) {
         let (before, wanted) = (self.membership.roster().clone(), self.wanted());
-        let relaid = read(file).and_then(|(nodes, agreed)| {
-            if nodes == *before.nodes() && agreed == self.agreed {
+        let relaid = read(file).and_then(|said| {
+            self.logging = said.logging;
+            if said.nodes == *before.nodes() && said.framework == self.agreed {
                 return Ok(None);
             }
-            let spec = self.plan.over(agreed.clone());
-            let events = self.membership.relayout(nodes, spec)?;
-            self.agreed = agreed;
+            let spec = self.plan.over(said.framework.clone());
+            let events = self.membership.relayout(said.nodes, spec)?;
+            self.agreed = said.framework;
             Ok(Some(events))
         });
         let events = match relaid {
@@ -282,9 +292,21 @@ impl Plan {
     }
 }
 
-fn read(layout: &OwnedFd) -> Result<(BTreeMap<NodeName, Node>, FrameworkSpec), ClusterError> {
+/// What came with the seat.
+#[derive(Default)]
+struct Agreed {
+    nodes: BTreeMap<NodeName, Node>,
+    framework: FrameworkSpec,
+    logging: LogSpec,
+}
+
+fn read(layout: &OwnedFd) -> Result<Agreed, ClusterError> {
     let bytes = sys::memory::read_sealed(layout.as_fd()).map_err(ClusterError::Layout)?;
     let layout =
         SeatLayout::from_json(&bytes).map_err(|error| ClusterError::Layout(error.into()))?;
-    Ok((layout.nodes.into_owned(), layout.framework.into_owned()))
+    Ok(Agreed {
+        nodes: layout.nodes.into_owned(),
+        framework: layout.framework.into_owned(),
+        logging: layout.logging.into_owned(),
+    })
 }

@@ -4,6 +4,7 @@ use super::Cluster;
 use crate::framework::{Membership, NodeId, Topics};
 use crate::layout::Node;
 use crate::layout::spec::Role;
+use crate::logging::spec::LogSpec;
 use crate::names::NodeName;
 use crate::pool::Pools;
 
@@ -55,6 +56,12 @@ impl Cluster {
     #[must_use]
     pub fn get_active_node_count(&self, node_type: Role) -> usize {
         self.membership.get_active_node_count(node_type)
+    }
+
+    /// What the layout that is in force says of logs.
+    #[must_use]
+    pub fn log_spec(&self) -> &LogSpec {
+        &self.logging
     }
 
     /// `node_topic`: reaches the node of this name and no other.

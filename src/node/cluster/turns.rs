@@ -8,6 +8,8 @@ use super::publish::now;
 use super::{Cluster, ClusterError, Handler, Received};
 use crate::data::message::{EventView, MessageError};
 use crate::framework::BackendError;
+use crate::logging::message::is_for_logger;
+use crate::node::endpoint::Handling;
 use crate::sys::clock;
 
 /// Records in one turn; then the caller's own sources have theirs.
@@ -118,7 +120,11 @@ impl Cluster {
     fn receive(&mut self, handler: &mut dyn Handler) {
         let mut inbox = self.endpoint.lend_inbox();
         let taken = inbox.drain(self, RECORDS_A_TURN, &mut |cluster: &mut Self, record| {
+            if is_for_logger(record.payload) {
+                return handler.log_message(cluster, record);
+            }
             cluster.take(record.topic, record.payload, handler);
+            Handling::Done
         });
         self.endpoint.take_back(inbox, taken);
     }

@@ -14,6 +14,7 @@ use super::source::{Next, Source};
 use super::subscriptions::Delivery;
 use crate::fabric::{Ask, Class, RingKey};
 use crate::shm::board::State;
+use crate::shm::ring::RingId;
 
 /// Records from one source before the next one's turn. After a death at most so many come again though
 /// they were handled.
@@ -38,6 +39,8 @@ pub(in crate::node) struct Inbox {
     missed: u64,
     /// The last drain has left a large record waiting for memory.
     is_crowded: bool,
+    /// Counts rings that came and went.
+    changes: u64,
 }
 
 impl Inbox {
@@ -65,6 +68,7 @@ impl Inbox {
         let Some(source) = self.sources.get_mut(place) else {
             return;
         };
+        self.changes += 1;
         let record_bytes_max = outbox.stream_record_bytes_max();
         if let Err(error) = source.hand_over(ring, fault, record_bytes_max) {
             log::warn!("peer={} event=bad_ring error=\"{error}\"", from.0);
@@ -95,8 +99,10 @@ impl Inbox {
 
     /// Is there anything to drain?
     #[inline]
-    pub(super) fn has_work(&mut self) -> bool {
-        self.sources.iter_mut().any(Source::has_work) || self.may_grow_by_now()
+    pub(super) fn has_work(&mut self, outbox: &Outbox) -> bool {
+        let sources = self.sources.iter_mut();
+        let mut wanted = sources.take_while(|source| !outbox.holds(source.class));
+        wanted.any(Source::has_work) || (!outbox.holds(Class::Bulk) && self.may_grow_by_now())
     }
 
     /// Is there memory for a large record that had to wait?
@@ -122,6 +128,16 @@ impl Inbox {
         if let Some(source) = self.sources.get_mut(at) {
             source.may_grow(may);
         }
+    }
+
+    /// The rings that are to be read, or have records that are [kept](Handling::Keep).
+    pub(in crate::node) fn rings(&self) -> impl Iterator<Item = RingId> {
+        self.sources.iter().flat_map(Source::rings)
+    }
+
+    /// The same as long as [`Inbox::rings`] says the same.
+    pub(in crate::node) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Hands at most `budget` records to `handle`, and says how many it took out.
@@ -197,16 +213,21 @@ impl Inbox {
         let mut taken = 0;
         if let Err(error) = source.look() {
             source.close(&error);
+            self.changes += 1;
         }
         // What is published meanwhile waits for the next turn: a look at each record would make the writer
         // wait for its cache line at each.
         while taken < limit && source.stalled.is_none() && (taken == 0 || source.has_more()) {
+            if context.as_mut().holds(source.class) {
+                break;
+            }
             let next = match source.next(&mut self.buffer) {
                 Ok(Some(next)) => next,
                 Ok(None) => {
                     let Some(over) = source.go_on() else {
                         break;
                     };
+                    self.changes += 1;
                     let outbox = context.as_mut();
                     let to = outbox.identity.slot;
                     outbox.stem.send(&Ask::Drained(RingKey { to, ..over }));
@@ -214,6 +235,7 @@ impl Inbox {
                 }
                 Err(error) => {
                     source.close(&error);
+                    self.changes += 1;
                     break;
                 }
             };
@@ -282,6 +304,7 @@ where
         topic,
         payload,
         receipt: next.receipt,
+        ring: next.ring,
     };
     match handle(context, &record).into() {
         Handling::Done => source.done(next.drained),

@@ -211,7 +211,7 @@ fn a_reader_may_die_at_any_instruction_of_releasing_what_is_lost() {
         // What is in the socket is read unwatched: nobody sees that, and it takes long.
         let sit = |site: &Site| {
             let mut seated = site.sit_at_stream(&bytes);
-            while !seated.0.inbox.has_work() {}
+            while !seated.0.inbox.has_work(&seated.0.outbox) {}
             seated
         };
         let act = |site: &Site| Traced::new(|| sit(site), drain);

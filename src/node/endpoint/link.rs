@@ -132,6 +132,12 @@ impl Link {
         open.map(|open| open.writer.count_drop(reason)).is_some()
     }
 
+    /// Bytes of the ring, if there is one and it carries the records itself.
+    pub(super) fn ring_bytes(&self) -> Option<u64> {
+        let open = self.ring.as_ref().filter(|open| open.stream.is_none());
+        open.map(|open| open.writer.capacity())
+    }
+
     /// Is there a ring that takes such a record?
     pub(super) fn takes(&self, record_bytes: usize) -> bool {
         self.ring.as_ref().is_some_and(|open| {

@@ -60,6 +60,7 @@ use crate::fabric::{Ask, CLUSTER_SEAT, VERSION, Wait};
 use crate::layout::spec::Role;
 use crate::names::NodeName;
 use crate::shm::board::Entry;
+use crate::shm::ring::RingId;
 use crate::sys::{descriptors, unix};
 use crate::topic::TooLong;
 
@@ -225,6 +226,7 @@ impl Endpoint {
         H: Into<Handling>,
     {
         self.outbox.go_on_writing();
+        self.outbox.ring_due();
         self.inbox.catch_up(&mut self.outbox);
         self.look_at_socket_now_and_then();
         let taken = self.inbox.drain(&mut self.outbox, budget, &mut handle);
@@ -257,6 +259,24 @@ impl Endpoint {
     /// source. False: it was not kept.
     pub fn release(&mut self, receipt: Receipt) -> bool {
         self.inbox.release(receipt, &mut self.outbox)
+    }
+
+    /// Takes nothing out of bulk rings from now on, or does again: what lies there waits, and counts as
+    /// nothing to do. So a node shows its writers that it has more in hand than it can hold.
+    pub fn hold_bulk(&mut self, hold: bool) {
+        self.outbox.hold_bulk(hold);
+    }
+
+    /// The rings that are to be read, or have records that are [kept](Handling::Keep). None of another
+    /// will come again.
+    pub fn rings(&self) -> impl Iterator<Item = RingId> {
+        self.inbox.rings()
+    }
+
+    /// Counts rings that came and went: what [`Endpoint::rings`] says is the same as long as this is.
+    #[must_use]
+    pub fn rings_version(&self) -> u64 {
+        self.inbox.changes()
     }
 
     /// Records that were for this node and that their writers dropped, as far as its rings tell; not

@@ -3,6 +3,7 @@
 //! Owns: the links, the bells of the others, this node's own bell and wishes, the seat's socket. A publish
 //! that meets rings with room makes no system call and takes no memory.
 
+mod delayed;
 mod slowly;
 mod streams;
 
@@ -22,6 +23,7 @@ use crate::shm::bell::{Ringer, Sleeper};
 use crate::shm::board::{Entry, State};
 use crate::shm::ring::DropReason;
 use crate::topic::TOPIC_BYTES_MAX;
+use delayed::Delayed;
 
 /// Bytes of the buffer that stay for the next event.
 const ENCODED_BYTES_KEPT: usize = 64 * 1024;
@@ -46,6 +48,10 @@ pub struct Outbox {
     route: Route,
     /// Bells that are rung at the end of the batch.
     batch: Option<Vec<Slot>>,
+    /// Bells that are rung later, for bulk records.
+    delayed: Delayed,
+    /// Nothing is taken out of bulk rings.
+    holds_bulk: bool,
     /// Some links are streams: what they have queued is written before the bell is rung.
     has_streams: bool,
     /// Streams that have something queued which is not written.
@@ -90,6 +96,8 @@ impl Outbox {
             gone: BTreeSet::new(),
             route: Route::new(),
             batch: None,
+            delayed: Delayed::default(),
+            holds_bulk: false,
             has_streams: false,
             unwritten: Vec::new(),
             wait,
@@ -116,6 +124,11 @@ impl Outbox {
 
     /// Publishes a record, and says how many want it and how many have it.
     pub fn reach(&mut self, topic: &[u8], payload: &[u8]) -> Reach {
+        self.reach_by(None, topic, payload)
+    }
+
+    /// As [`Outbox::reach`], by the class that its publisher chose, if it did.
+    fn reach_by(&mut self, chosen: Option<Class>, topic: &[u8], payload: &[u8]) -> Reach {
         if self.peers.is_stale() {
             // A program that only publishes has no other occasion to find that the stem is another one.
             self.receive();
@@ -131,7 +144,7 @@ impl Outbox {
         };
         let topic_length = topic_length.to_le_bytes();
         let parts: [&[u8]; 3] = [&topic_length, topic, payload];
-        let class = self.route.class;
+        let class = chosen.unwrap_or(self.route.class);
         let length = topic.len().saturating_add(payload.len());
         let fits = length <= self.record_bytes_max();
         // A stream that is full may have a reader with another socket, which the slow way finds.
@@ -156,7 +169,8 @@ impl Outbox {
             }
             let whole = match link.push(&parts) {
                 Ok(()) => {
-                    if !(has_streams && self.gathers(to, class)) {
+                    let gathers = has_streams && self.gathers(to, class);
+                    if !gathers && !(chosen.is_some() && self.delays(to, class, length)) {
                         self.ring(to);
                     }
                     true

@@ -1,6 +1,7 @@
 //! A record's bytes in a ring: length of the topic (u16, little endian), topic, payload.
 
 use crate::fabric::{Class, Slot};
+use crate::shm::ring::RingId;
 
 /// Bytes before the topic.
 pub(super) const LENGTH_BYTES: usize = size_of::<u16>();
@@ -14,6 +15,8 @@ pub struct Record<'a> {
     pub payload: &'a [u8],
     /// Which ring it came by, and its place there.
     pub receipt: Receipt,
+    /// That ring's id, which with the number in the receipt names the record for ever.
+    pub ring: RingId,
 }
 
 /// Names a received record: by it a record that was [kept](Handling::Keep) is released. Of one writer

@@ -14,7 +14,7 @@ use super::record::Receipt;
 use super::seating::HandedRing;
 use super::subscriptions::{Delivery, Subscriptions};
 use crate::fabric::{Class, RingKey, Slot};
-use crate::shm::ring::{Delivery as Drained, Reader, dropped_on_link};
+use crate::shm::ring::{Delivery as Drained, Reader, RingId, dropped_on_link};
 
 use super::dead_letter::DEATHS_MAX;
 
@@ -48,6 +48,7 @@ pub(super) struct Source {
 struct Incoming {
     index: u32,
     file: FileId,
+    id: RingId,
     reader: Reader,
     /// What carries the records, if the ring does not: it is the account then.
     stream: Option<Receiving>,
@@ -60,6 +61,7 @@ struct Incoming {
 pub(super) struct Next {
     pub(super) drained: Drained,
     pub(super) receipt: Receipt,
+    pub(super) ring: RingId,
     /// It killed too many: it is a dead letter.
     pub(super) is_poison: bool,
 }
@@ -128,6 +130,7 @@ impl Source {
             Incoming {
                 index,
                 file,
+                id: reader.id(),
                 reader,
                 stream,
                 poison,
@@ -158,6 +161,7 @@ impl Source {
                 index: ring.index,
                 number,
             },
+            ring: ring.id,
             is_poison: ring.poison == Some(number),
         }))
     }
@@ -372,5 +376,10 @@ impl Source {
 
     pub(super) fn is_empty(&self) -> bool {
         self.rings.is_empty()
+    }
+
+    /// The rings that are not drained and let go.
+    pub(super) fn rings(&self) -> impl Iterator<Item = RingId> {
+        self.rings.iter().map(|ring| ring.id)
     }
 }

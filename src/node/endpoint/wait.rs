@@ -68,6 +68,7 @@ impl Endpoint {
     /// The system's answer.
     pub fn wake(&mut self) -> io::Result<()> {
         self.outbox.bell.wake()?;
+        self.outbox.ring_due();
         self.outbox.receive();
         self.inbox.catch_up(&mut self.outbox);
         Ok(())
@@ -110,7 +111,8 @@ impl Endpoint {
     /// When [`Endpoint::wake`] is to be called though no descriptor became readable, if at all.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.outbox.stem.deadline()
+        let deadlines = [self.outbox.stem.deadline(), self.outbox.bells_due()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Gives a stream of records time to become a few. One record at a time is no stream, and is not
@@ -133,8 +135,9 @@ impl Endpoint {
             return true;
         }
         self.outbox.go_on_writing();
+        self.outbox.ring_due();
         self.inbox.catch_up(&mut self.outbox);
-        self.inbox.has_work()
+        self.inbox.has_work(&self.outbox)
     }
 
     /// The next record may be on its way, and with less processors than nodes its writer may wait for ours.

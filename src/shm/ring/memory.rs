@@ -14,7 +14,7 @@ use super::claim::Claim;
 use super::words::Words;
 use crate::shm::mapping::{Access, Mapping};
 use crate::shm::sync::{AtomicU64, Ordering};
-use crate::sys::memory;
+use crate::sys::{memory, random};
 
 /// `ring`, and the version of what lies in the memory.
 const MAGIC: u64 = u64::from_be_bytes(*b"ring\0\0\0\x03");
@@ -69,9 +69,18 @@ pub(super) fn create(capacity: usize) -> io::Result<OwnedFd> {
     let words = unsafe { mapping.base().cast::<Words>().as_ref() };
     let identity = &words.identity.0;
     // Before anybody else has the descriptor: handing it over orders this before their looks.
+    identity.set_id(random_id()?);
     identity.capacity.store(capacity as u64, Ordering::Relaxed);
     identity.magic.store(MAGIC, Ordering::Relaxed);
     Ok(file)
+}
+
+/// An id that no other ring has; never zero, which says that there is none.
+fn random_id() -> io::Result<[u64; 2]> {
+    let (mut low, mut high) = ([0; size_of::<u64>()], [0; size_of::<u64>()]);
+    random::fill(&mut low)?;
+    random::fill(&mut high)?;
+    Ok([u64::from_le_bytes(low).max(1), u64::from_le_bytes(high)])
 }
 
 impl Memory {

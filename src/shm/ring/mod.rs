@@ -102,6 +102,11 @@ const HEADER_BYTES: u64 = 8;
 /// Bytes that a record takes in a ring if it has none itself.
 pub const EMPTY_RECORD_BYTES: usize = 8;
 
+/// Names a ring for ever: random, made with its memory, and in its header. What a reader remembers of
+/// records, it remembers by this and their numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RingId(pub u128);
+
 /// What a ring's memory is mapped for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum End {

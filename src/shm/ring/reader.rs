@@ -9,7 +9,8 @@ use std::sync::atomic::compiler_fence;
 use super::memory::Memory;
 use super::words::{DEATHS_BITS, Seen};
 use super::{
-    Corrupt, End, HEADER_BYTES, check_count, check_positions, give_up_queue, length_of, occupied,
+    Corrupt, End, HEADER_BYTES, RingId, check_count, check_positions, give_up_queue, length_of,
+    occupied,
 };
 use crate::shm::sync::{Ordering, Site, fence, order};
 
@@ -82,6 +83,12 @@ impl Reader {
         };
         reader.look_at_tail()?;
         Ok(reader)
+    }
+
+    /// The ring's id.
+    #[must_use]
+    pub fn id(&self) -> RingId {
+        self.memory.words().identity.0.id()
     }
 
     /// Takes the next record out: `record` then holds it, and nothing else. `None`: there is none now,

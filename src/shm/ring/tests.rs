@@ -287,6 +287,15 @@ fn a_memory_file_is_a_ring_for_all_who_map_it() {
     assert_eq!(next(&mut reader), Some((0, b"over there".to_vec())));
 }
 
+#[test]
+#[cfg_attr(miri, ignore = "no memory files there")]
+fn each_ring_has_an_id_of_its_own_for_ever() {
+    let [file, other] = [(); 2].map(|()| create(100).unwrap());
+    let id = |file: &OwnedFd| Reader::map(file.try_clone().unwrap()).unwrap().id();
+    assert_eq!(id(&file), id(&file));
+    assert!(id(&file) != id(&other) && id(&other) != RingId::default());
+}
+
 /// Shows: safe code cannot have two writers or two readers over one memory, and can have the next one when
 /// the last is gone, or was none.
 #[test]

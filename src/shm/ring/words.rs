@@ -3,6 +3,7 @@
 //! All of them are atomics, so a hostile neighbour can put any number into them and nothing else.
 //! Who reads a word checks it against what it knows by itself.
 
+use super::RingId;
 use crate::shm::sync::{AtomicU64, Ordering, Site, order};
 
 /// Reasons why the writer dropped a record; see [`super::DropReason`].
@@ -105,6 +106,27 @@ struct Releasing {
 pub(super) struct Identity {
     pub(super) magic: AtomicU64,
     pub(super) capacity: AtomicU64,
+    /// The ring's id, the low half first.
+    id: [AtomicU64; 2],
+}
+
+impl Identity {
+    pub(super) fn id(&self) -> RingId {
+        let [low, high] = self.id.each_ref();
+        let [low, high] = [low, high].map(|half| half.load(Ordering::Relaxed).to_le_bytes());
+        let mut id = [0; size_of::<u128>()];
+        id.iter_mut()
+            .zip(low.into_iter().chain(high))
+            .for_each(|(byte, said)| *byte = said);
+        RingId(u128::from_le_bytes(id))
+    }
+
+    /// Gives the ring an id, before anybody else can look.
+    pub(super) fn set_id(&self, id: [u64; 2]) {
+        for (word, half) in self.id.iter().zip(id) {
+            word.store(half, Ordering::Relaxed);
+        }
+    }
 }
 
 #[derive(Debug, Default)]

@@ -90,6 +90,12 @@ impl Writer {
         usize::try_from(self.memory.capacity() - super::HEADER_BYTES).unwrap_or(usize::MAX)
     }
 
+    /// Bytes for records, those that are filled among them.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.memory.capacity()
+    }
+
     /// Accepts one record, made of `parts` in their order, and returns its number. When this returns,
     /// and not before, the reader can see it, and no death of this process takes it back.
     ///

@@ -275,6 +275,7 @@ impl Outbox {
 
     /// Rings what the batch has left for later: this node is about to wait.
     fn ring_batch(&mut self) {
+        self.ring_delayed();
         let Some(batch) = self.batch.take() else {
             return;
         };

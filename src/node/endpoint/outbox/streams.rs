@@ -71,8 +71,9 @@ impl Outbox {
     }
 
     /// Writes what streams have queued, as far as their sockets take it, and wakes who is to read it. True:
-    /// that is all; over rings there never is more.
+    /// that is all; over rings there never is more. Bells that were [delayed](Outbox::delay_bells) ring.
     pub fn flush(&mut self) -> bool {
+        self.ring_delayed();
         self.go_on_writing();
         self.unwritten.is_empty()
     }
@@ -105,9 +106,10 @@ impl Outbox {
     }
 }
 
-/// Who leaves writes what can be written at once, and counts as lost what nobody will write any more.
+/// Who leaves rings the bells that it owes, writes what can be written at once, and counts as lost what nobody will write any more.
 impl Drop for Outbox {
     fn drop(&mut self) {
+        self.ring_delayed();
         if self.has_streams {
             self.go_on_writing();
             self.links.iter_mut().for_each(Link::give_up);
