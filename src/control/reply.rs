@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::{Code, SCHEMA};
+use crate::supervise::child::State;
 
 /// What is said of a node that had not got there when the time limit passed. Clients know it by this.
 pub const LATE: &str = "the time limit passed";
@@ -118,6 +119,34 @@ pub enum ClusterState {
     Stopping,
 }
 
+/// A node in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// It is ready, and its heartbeat stopped.
+    Degraded,
+    /// It outlived its stem, and is not started while it lives.
+    Orphaned,
+    /// It is not there any more.
+    Destroyed,
+    /// What it is to the stem, a word of the table in `ARCHITECTURE.md`.
+    #[serde(untagged)]
+    Is(State),
+}
+
+impl NodeState {
+    /// The word that `status` shows.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Degraded => "degraded",
+            Self::Orphaned => "orphaned",
+            Self::Destroyed => "destroyed",
+            Self::Is(state) => state.word(),
+        }
+    }
+}
+
 /// The supervisor, as `status` shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceStatus {
@@ -146,10 +175,10 @@ pub struct NodeStatus {
     pub name: String,
     /// Its role.
     pub role: String,
-    /// Its state, a word of the table in `ARCHITECTURE.md`, or `degraded` or `orphaned`.
-    pub state: String,
-    /// What it should be: `ready` or `stopped`.
-    pub wanted: String,
+    /// Its state.
+    pub state: NodeState,
+    /// What it should be: ready or stopped.
+    pub wanted: State,
     /// Why it is in that state, where there is more to say.
     pub reason: Option<String>,
     /// Its process; only while it is alive.
@@ -237,7 +266,7 @@ pub struct NodeResult {
     /// Did it succeed?
     pub ok: bool,
     /// Its state now.
-    pub state: String,
+    pub state: NodeState,
     /// Its process now.
     pub pid: Option<i32>,
     /// If it did not succeed, why.

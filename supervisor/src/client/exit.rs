@@ -2,15 +2,20 @@
 
 use cluster::control::Code;
 use cluster::control::reply::{
-    ClusterState, DeployReply, DiffReply, ErrorBody, NodeResult, NodeStatus, ResultsReply,
-    StatusReply,
+    ClusterState, DeployReply, DiffReply, ErrorBody, NodeResult, NodeState, NodeStatus,
+    ResultsReply, StatusReply,
 };
+use cluster::supervise::child::State;
 
 use super::failure::refused_code;
 
 /// `status`: are the selected nodes where they should be?
 pub(crate) fn status(reply: &StatusReply) -> Code {
-    if reply.nodes.iter().any(|node| node.state == "failed") {
+    if reply
+        .nodes
+        .iter()
+        .any(|node| node.state == NodeState::Is(State::Failed))
+    {
         return Code::Broken;
     }
     if reply.nodes.iter().all(as_wanted) {
@@ -27,7 +32,9 @@ pub(crate) fn status(reply: &StatusReply) -> Code {
 
 /// Is a node where it should be? One that has finished has done all that was wanted of it.
 pub(crate) fn as_wanted(node: &NodeStatus) -> bool {
-    node.state == node.wanted || node.state == "finished"
+    [node.wanted, State::Finished]
+        .map(NodeState::Is)
+        .contains(&node.state)
 }
 
 /// What changes nodes.

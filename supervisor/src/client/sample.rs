@@ -4,6 +4,7 @@ use cluster::control::SCHEMA;
 use cluster::control::reply::{
     ClusterState, InstanceStatus, LogLine, NodeResult, NodeStatus, StatusReply, Stream,
 };
+use serde::de::DeserializeOwned;
 
 pub(crate) fn status() -> StatusReply {
     StatusReply {
@@ -30,8 +31,8 @@ pub(crate) fn node(name: &str, state: &str, wanted: &str) -> NodeStatus {
     NodeStatus {
         name: name.to_owned(),
         role: "worker".to_owned(),
-        state: state.to_owned(),
-        wanted: wanted.to_owned(),
+        state: word(state),
+        wanted: word(wanted),
         reason: None,
         pid: None,
         incarnation: 1,
@@ -51,11 +52,16 @@ pub(crate) fn node(name: &str, state: &str, wanted: &str) -> NodeStatus {
     }
 }
 
+/// What a reply has this word for.
+fn word<T: DeserializeOwned>(word: &str) -> T {
+    serde_json::from_value(word.into()).unwrap()
+}
+
 pub(crate) fn result(ok: bool) -> NodeResult {
     NodeResult {
         node: "worker-1".to_owned(),
         ok,
-        state: if ok { "ready" } else { "failed" }.to_owned(),
+        state: word(if ok { "ready" } else { "failed" }),
         pid: ok.then_some(123),
         error: (!ok).then(|| "it did not become ready".to_owned()),
         last_lines: Vec::new(),

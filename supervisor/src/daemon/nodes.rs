@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::time::{Instant, SystemTime};
 
+use cluster::control::reply::NodeState;
 use cluster::layout::spec::ChildSpec;
 use cluster::names::Incarnation;
 use cluster::shm::heartbeat::Heartbeat;
@@ -121,15 +122,15 @@ impl Node {
         self.next = None;
     }
 
-    /// The word that `status` shows.
-    pub(super) fn word(&self) -> &'static str {
+    /// Its state as `status` shows it.
+    pub(super) fn shown(&self) -> NodeState {
         if self.orphan.is_some() {
-            return "orphaned";
+            return NodeState::Orphaned;
         }
         match self.state {
-            State::Ready if self.is_hung() => "degraded",
+            State::Ready if self.is_hung() => NodeState::Degraded,
             // Its process has ended, and what follows from that is on its way from the stem.
-            State::Ready if self.live.is_none() => State::Pending.word(),
+            State::Ready if self.live.is_none() => NodeState::Is(State::Pending),
             State::Stopped
             | State::Pending
             | State::Backoff
@@ -137,7 +138,7 @@ impl Node {
             | State::Ready
             | State::Stopping
             | State::Finished
-            | State::Failed => self.state.word(),
+            | State::Failed => NodeState::Is(self.state),
         }
     }
 

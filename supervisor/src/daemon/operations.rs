@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use cluster::control::reply::{
-    DeployReply, ErrorBody, LATE, LogLine, NodeResult, Plain, ResultsReply,
+    DeployReply, ErrorBody, LATE, LogLine, NodeResult, NodeState, Plain, ResultsReply,
 };
 use cluster::control::request::WaitFor;
 use cluster::control::{Code, SCHEMA};
@@ -283,7 +283,7 @@ impl Daemon {
         NodeResult {
             node: name.to_string(),
             ok: error.is_none(),
-            state: node.map_or("destroyed", Node::word).to_owned(),
+            state: node.map_or(NodeState::Destroyed, Node::shown),
             pid: node.and_then(Node::pid),
             error,
             last_lines: Vec::new(),

@@ -10,7 +10,7 @@ use cluster::control::reply::{InstanceStatus, LastExit, NodeStatus, StatusReply,
 use cluster::layout::signals;
 use cluster::names::NodeName;
 use cluster::node::backlog::{self, Backlog};
-use cluster::supervise::child::Ending;
+use cluster::supervise::child::{Ending, State};
 use cluster::supervise::vocabulary::EscrowKey;
 use cluster::sys;
 
@@ -131,8 +131,12 @@ impl Daemon {
         Some(NodeStatus {
             name: name.to_string(),
             role: node.spec.role.word().to_owned(),
-            state: node.word().to_owned(),
-            wanted: if node.wanted { "ready" } else { "stopped" }.to_owned(),
+            state: node.shown(),
+            wanted: if node.wanted {
+                State::Ready
+            } else {
+                State::Stopped
+            },
             reason: unborn.or(node.reason.as_deref()).map(str::to_owned),
             pid: node.pid(),
             incarnation: node.incarnation.0,

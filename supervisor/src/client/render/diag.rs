@@ -63,7 +63,7 @@ fn facts(node: &NodeStatus, now: SystemTime) -> Vec<(&'static str, String)> {
         ("role", clean(&node.role)),
         (
             "state",
-            format!("{} (wanted: {})", clean(&node.state), clean(&node.wanted)),
+            format!("{} (wanted: {})", node.state.word(), node.wanted.word()),
         ),
         ("stage", node.stage.to_string()),
         (

@@ -1,6 +1,7 @@
 //! What became of a change: one line a node, failures on standard error with the node's last words.
 
-use cluster::control::reply::{ErrorBody, LATE, NodeResult};
+use cluster::control::reply::{ErrorBody, LATE, NodeResult, NodeState};
+use cluster::supervise::child::State;
 
 use super::lines;
 use super::table::{self, Align, Cell, Row};
@@ -10,7 +11,7 @@ use crate::client::out::{Console, Paint, Tone, clean, clean_lines};
 const COLUMNS: [(&str, Align); 3] = [("", Align::Left), ("", Align::Left), ("", Align::Left)];
 
 /// The state in which a node has failed in nothing yet.
-const READY: &str = "ready";
+const READY: NodeState = NodeState::Is(State::Ready);
 
 /// Shows them: successes, then failures, then what the supervisor says of the whole.
 pub(crate) fn show(
@@ -63,7 +64,7 @@ fn successes(results: &[NodeResult], paint: Paint) -> String {
         .map(|result| Row {
             cells: vec![
                 Cell::plain(clean(&result.node)),
-                Cell::toned(clean(&result.state), Tone::Good),
+                Cell::toned(result.state.word(), Tone::Good),
                 Cell::plain(
                     result
                         .pid
@@ -82,7 +83,7 @@ fn complaint(result: &NodeResult) -> String {
     format!(
         "{}  {}  {}",
         clean(&result.node),
-        clean(&result.state),
+        result.state.word(),
         clean(why)
     )
 }
@@ -97,13 +98,13 @@ mod tests {
     #[test]
     fn a_node_that_was_only_late_has_no_last_words() {
         let mut late = sample::result(false);
-        late.state = "stopping".to_owned();
+        late.state = NodeState::Is(State::Stopping);
         late.error = Some(LATE.to_owned());
         late.last_lines = vec![sample::line(Stream::Out, "all is well")];
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut console = Console::new(&mut out, &mut err, &Common::default());
         let mut untouched = late.clone();
-        untouched.state = "ready".to_owned();
+        untouched.state = READY;
         untouched.error = Some("not restarted".to_owned());
         let results = [late, untouched];
         show(&results, None, &mut console).unwrap();
@@ -127,7 +128,7 @@ mod tests {
         ];
         let mut stopped = sample::result(true);
         stopped.node = "b".to_owned();
-        stopped.state = "stopped".to_owned();
+        stopped.state = NodeState::Is(State::Stopped);
         stopped.pid = None;
         let error = ErrorBody {
             code: Code::Partial,

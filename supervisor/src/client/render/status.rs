@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use cluster::control::reply::{ClusterState, NodeStatus, StatusReply};
+use cluster::control::reply::{ClusterState, NodeState, NodeStatus, StatusReply};
+use cluster::supervise::child::State;
 
 use super::figures::{self, or_unknown};
 use super::table::{self, Align, Cell, Row};
@@ -88,7 +89,7 @@ fn count(nodes: &[NodeStatus], asked: Asked) -> String {
     if nodes.is_empty() {
         return format!("{nobody}\n");
     }
-    let wanted = nodes.iter().filter(|node| node.wanted == "ready");
+    let wanted = nodes.iter().filter(|node| node.wanted == State::Ready);
     let ready = wanted.clone().filter(|node| as_wanted(node)).count();
     let wanted = wanted.count();
     match nodes.len() - wanted {
@@ -120,11 +121,11 @@ fn notices(reply: &StatusReply) -> Vec<String> {
 
 /// The colour of a node's state.
 pub(crate) fn tone(node: &NodeStatus) -> Tone {
-    match node.state.as_str() {
-        "failed" | "orphaned" => Tone::Bad,
-        "stopped" if as_wanted(node) => Tone::Faint,
-        _ if as_wanted(node) => Tone::Good,
-        _ => Tone::Doubtful,
+    match node.state {
+        NodeState::Is(State::Failed) | NodeState::Orphaned => Tone::Bad,
+        NodeState::Is(State::Stopped) if as_wanted(node) => Tone::Faint,
+        NodeState::Is(_) if as_wanted(node) => Tone::Good,
+        NodeState::Is(_) | NodeState::Degraded | NodeState::Destroyed => Tone::Doubtful,
     }
 }
 
@@ -140,7 +141,7 @@ fn row(node: &NodeStatus, now: SystemTime) -> Row {
         cells: vec![
             Cell::plain(clean(&node.name)),
             Cell::plain(clean(&node.role)),
-            Cell::toned(clean(&node.state), tone(node)),
+            Cell::toned(node.state.word(), tone(node)),
             Cell::plain(or_unknown(node.pid)),
             Cell::plain(or_unknown(uptime(node, now).map(figures::span))),
             Cell::plain(node.restarts.to_string()),
