@@ -62,6 +62,20 @@ impl Traced {
         panic!("the child does not get through");
     }
 
+    /// Leads it through, and says how many calls of the system that took.
+    pub(crate) fn calls(self) -> usize {
+        let mut stops = 0;
+        loop {
+            ptrace::syscall(self.0, None).unwrap();
+            let status = waitpid(self.0, None).unwrap();
+            if status == WaitStatus::Exited(self.0, 0) {
+                return stops / 2; // before and behind each
+            }
+            assert_eq!(status, WaitStatus::Stopped(self.0, Signal::SIGTRAP));
+            stops += 1;
+        }
+    }
+
     /// Kills it behind so many of the changes that [`Traced::changes`] finds. They are found anew: how many
     /// instructions it takes to one of them depends on what the allocator has at hand.
     pub(crate) fn kill_behind<L: PartialEq>(self, changes: usize, look: impl Fn() -> L) {

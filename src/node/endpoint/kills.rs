@@ -217,7 +217,7 @@ fn a_reader_may_die_at_any_instruction_of_releasing_what_is_lost() {
         let act = |site: &Site| Traced::new(|| sit(site), drain);
         let led = site.copy();
         let changes = act(&led).changes(|| led.look());
-        let mut fates = [0; LOST as usize + 1];
+        let mut fates = vec![0; usize::try_from(LOST + 1).unwrap()];
         for behind in 0..=changes {
             let left = site.copy();
             act(&left).kill_behind(behind, || left.look());
@@ -233,6 +233,32 @@ fn a_reader_may_die_at_any_instruction_of_releasing_what_is_lost() {
             assert_eq!((accounts.delivered, accounts.in_flight), (ALL - LOST, 0));
         }
         assert!(fates.iter().all(|deaths| *deaths > 0), "{fates:?}");
+    });
+}
+
+/// Shows: a record that a full stream drops costs no call of the system, but for one look in each tick of the
+/// clock.
+#[test]
+fn what_a_full_stream_drops_costs_next_to_nothing() {
+    const DROPS: u64 = 20_000;
+    alone(|| {
+        let site = Site::new();
+        let record = payload(0, 4096);
+        let sit = || {
+            let mut seated = site.writer_at_stream();
+            let (writer, _) = &mut seated.0;
+            while writer.publish("x", &record) {}
+            seated
+        };
+        let act = |((writer, _), _): &mut (Seated, OwnedFd)| {
+            (0..DROPS).for_each(|_| assert!(!writer.publish("x", &record)));
+        };
+        let calls = Traced::new(sit, act).calls();
+        assert_eq!(site.accounts()[0].dropped(DropReason::Full), DROPS + 1);
+        assert!(
+            (calls as u64) < DROPS / 10,
+            "{calls} calls for {DROPS} drops"
+        );
     });
 }
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::num::NonZeroU64;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::file::FileId;
 use super::record::LENGTH_BYTES;
@@ -29,6 +29,8 @@ pub(super) struct Link {
 struct Open {
     /// A record of as many bytes, and so none of more, has not found room since the last that did.
     full_for: Range<usize>,
+    /// The tick in which that was tried, if it is a stream.
+    full_at: Option<Duration>,
     index: u32,
     file: FileId,
     writer: Writer,
@@ -107,22 +109,33 @@ impl Link {
         Refused::Spoiled
     }
 
-    /// A record of so many bytes did not find room, and such ones are dropped.
-    pub(super) fn is_full_for(&mut self, length: usize) {
+    /// A record of so many bytes did not find room, and such ones are dropped. `tick`: when that was; a ring
+    /// takes none.
+    pub(super) fn is_full_for(&mut self, length: usize, tick: Option<Duration>) {
         if let Some(open) = &mut self.ring {
-            // A larger one asks for a larger ring.
-            let most = open.writer.record_bytes_max() - LENGTH_BYTES;
+            let most = match &open.stream {
+                // A larger one asks for a larger ring.
+                None => open.writer.record_bytes_max() - LENGTH_BYTES,
+                Some(_) => usize::MAX - 1,
+            };
             open.full_for = length..most.saturating_add(1);
+            open.full_at = tick;
         }
     }
 
-    /// Has nothing been released since one of no more bytes did not find room in the ring?
+    /// Has nothing been released since one of no more bytes did not find room? A stream is tried again in each
+    /// `tick` besides, for nothing here says whether its socket has room, or its reader another one.
     #[inline]
-    pub(super) fn stays_full(&self, length: usize) -> bool {
+    pub(super) fn stays_full(
+        &self,
+        length: usize,
+        tick: impl FnOnce() -> Option<Duration>,
+    ) -> bool {
         let Some(open) = &self.ring else {
             return false;
         };
-        open.full_for.contains(&length) && !self.cut && !open.writer.has_new_room()
+        let is_full = open.full_for.contains(&length) && !self.cut;
+        is_full && !open.writer.has_new_room() && open.full_at == tick()
     }
 
     /// Counts a dropped record. False: there is no ring to count it in.
@@ -244,6 +257,7 @@ impl Link {
         });
         self.ring = Some(Open {
             full_for: 0..0,
+            full_at: None,
             index,
             file,
             writer,
@@ -251,5 +265,57 @@ impl Link {
         });
         self.asked = None;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod tests {
+    use super::*;
+    use crate::fabric::{Class, RingKey, Slot};
+    use crate::shm::bell;
+    use crate::shm::ring::{Reader, create};
+    use crate::sys::unix;
+
+    #[test]
+    fn a_full_stream_stays_full_until_something_is_released_or_for_a_tick() {
+        let memory = create(4096).unwrap();
+        let mut reader = Reader::map(memory.try_clone().unwrap()).unwrap();
+        let (ours, _theirs) = unix::stream_pair().unwrap();
+        let (from, to, class) = (Slot(1), Slot(2), Class::Bulk);
+        let ring = HandedRing {
+            key: RingKey {
+                from,
+                to,
+                class,
+                index: 0,
+            },
+            memory,
+            bell: bell::create().unwrap(),
+            socket: Some(ours),
+            from_guest: false,
+        };
+        let limits = Limits {
+            bytes_max: 4096,
+            placed_bytes_max: 4096,
+            record_bytes_max: 1 << 20,
+        };
+        let mut link = Link::default();
+        link.hand_over(ring, limits).unwrap();
+        let tick = |number: u64| move || Some(Duration::from_millis(4 * number));
+        assert!(!link.stays_full(100, tick(1)));
+        while link.push(&[&[7; 100]]) == Ok(()) {}
+        link.is_full_for(100, tick(1)());
+        let is_full = |link: &Link| {
+            [(99, 1), (100, 1), (1 << 20, 1), (100, 2)]
+                .map(|(length, number)| link.stays_full(length, tick(number)))
+        };
+        assert_eq!(is_full(&link), [false, true, true, false]);
+        let first = reader.drain(&mut Vec::new()).unwrap().unwrap();
+        assert_eq!(is_full(&link), [false, true, true, false]);
+        reader.release(first);
+        assert_eq!(is_full(&link), [false; 4]);
+        assert_eq!(link.push(&[&[7; 100]]), Ok(()));
+        assert_eq!(is_full(&link), [false; 4]);
     }
 }

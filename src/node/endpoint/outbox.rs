@@ -22,6 +22,7 @@ use crate::framework::check_depth;
 use crate::shm::bell::{Ringer, Sleeper};
 use crate::shm::board::{Entry, State};
 use crate::shm::ring::DropReason;
+use crate::sys::clock;
 use crate::topic::TOPIC_BYTES_MAX;
 use delayed::Delayed;
 
@@ -147,9 +148,11 @@ impl Outbox {
         let class = chosen.unwrap_or(self.route.class);
         let length = topic.len().saturating_add(payload.len());
         let fits = length <= self.record_bytes_max();
-        // A stream that is full may have a reader with another socket, which the slow way finds.
         let has_streams = self.has_streams;
-        let drops_in_line = |policy| policy == Policy::DropNewest && !has_streams;
+        let tick = || has_streams.then(clock::tick);
+        let drops_newest = |policy| policy == Policy::DropNewest;
+        // A stream that is full may have a reader with another socket, which the slow way finds.
+        let drops_in_line = |policy| drops_newest(policy) && !has_streams;
         let mut taken = 0;
         let mut next = 0;
         // By index, for on the slow way all of `self` is needed.
@@ -163,7 +166,7 @@ impl Outbox {
                 continue;
             };
             // One who never reads costs the others next to nothing.
-            if drops_in_line(policy) && link.stays_full(length) {
+            if drops_newest(policy) && link.stays_full(length, tick) {
                 link.count(DropReason::Full);
                 continue;
             }
@@ -176,7 +179,7 @@ impl Outbox {
                     true
                 }
                 Err(Refused::Full) if drops_in_line(policy) && link.count(DropReason::Full) => {
-                    link.is_full_for(length);
+                    link.is_full_for(length, None);
                     false
                 }
                 Err(refused) => self.push_slowly(Target { to, policy }, class, &parts, refused),

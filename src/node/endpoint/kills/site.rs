@@ -145,6 +145,13 @@ impl Site {
         self.sit_with(READER, Delivery::default(), Rings::One, Some(&reads))
     }
 
+    /// A writer to whom the small ring is the account of a stream, and the reader's end of that.
+    pub(super) fn writer_at_stream(&self) -> ((Endpoint, OwnedFd), OwnedFd) {
+        let (reads, writes) = unix::stream_pair().unwrap();
+        let seated = self.sit_with(WRITER, Delivery::default(), Rings::One, Some(&writes));
+        (seated, reads)
+    }
+
     fn sit_with(
         &self,
         slot: Slot,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::Outbox;
 use crate::fabric::{Ask, Class, Policy, Refusal, Slot, Wait};
 use crate::node::endpoint::link::{Asked, Refused};
+use crate::node::endpoint::record::LENGTH_BYTES;
 use crate::node::endpoint::route::{Target, may_wait_for};
 use crate::node::endpoint::sleep::sleep_until;
 use crate::node::endpoint::wait::LINGER;
@@ -175,7 +176,13 @@ impl Outbox {
                 let there = link.is_some_and(|link| link.drop_oldest(record_bytes));
                 (!there).then_some(DropReason::Full)
             }
-            Policy::DropNewest => Some(DropReason::Full),
+            Policy::DropNewest => {
+                let tick = self.has_streams.then(clock::tick);
+                if let Some(link) = self.link(to, class) {
+                    link.is_full_for(record_bytes.saturating_sub(LENGTH_BYTES), tick);
+                }
+                Some(DropReason::Full)
+            }
         }
     }
 
