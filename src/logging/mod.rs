@@ -5,6 +5,8 @@
 //!   that could not be read.
 //! * [`tsv`] and [`json`] are the two forms of log files, as Zeek's ASCII writer has them.
 //! * [`batch`] is how records travel: Zeek's log batches, and the records in Broker's messages.
+//! * [`streams`] is what a program writes to: streams, their filters, and the lines that these make.
+//! * [`message`] is how such lines travel to a logger on this host.
 //! * [`files`] decides how numbered records come into files exactly once.
 //!
 //! Everything here is pure: no file is opened and no clock is read. The forms take bytes and give values;
@@ -37,6 +39,7 @@ pub mod files;
 pub mod json;
 pub mod message;
 pub mod spec;
+pub mod streams;
 pub mod tsv;
 
 mod number;

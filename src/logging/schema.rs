@@ -266,6 +266,15 @@ impl<'a> Record<'a> {
         self.values
     }
 
+    /// The field in the column of this name. It looks at one name after the other.
+    #[must_use]
+    pub fn field(self, name: &str) -> Option<&'a Value> {
+        let mut fields = self.fields();
+        fields
+            .find(|(column, _)| column.name() == name)
+            .map(|(_, value)| value)
+    }
+
     /// Each column with its field.
     pub fn fields(self) -> impl Iterator<Item = (&'a Column, &'a Value)> {
         self.schema.columns.iter().zip(self.values)
