@@ -8,6 +8,8 @@ mod logging_samples;
 use allocation_counter::measure;
 use cluster::data::{Address, Timestamp, Value};
 use cluster::logging::batch::{Batch, BatchEncoder, Destination, encode_serial};
+use cluster::logging::message::Format;
+use cluster::logging::streams::{Line, StreamSpec, Streams};
 use cluster::logging::{Column, LogPath, Schema, StreamId, json, tsv};
 use logging_samples::{Keeps, any_log};
 use proptest::prelude::*;
@@ -99,6 +101,31 @@ fn writing_into_a_buffer_with_room_takes_nothing() {
     });
     assert_eq!(taken.count_total, 0);
     assert!(out.len() > 800);
+}
+
+/// Shows: once its buffer has grown, a stream takes nothing for a record of its default filter.
+#[test]
+fn a_stream_takes_nothing_for_a_record() {
+    let (schema, values) = record();
+    let id = StreamId::parse("Test::LOG").unwrap();
+    for format in [
+        Format::Tsv(tsv::Settings::default()),
+        Format::Json(json::Format::default()),
+    ] {
+        let mut streams = Streams::new(format);
+        let spec = StreamSpec::new(schema.clone(), LogPath::parse("test").unwrap());
+        streams.create_stream(id.clone(), spec).unwrap();
+        let mut bytes = 0;
+        let mut take = |line: Line<'_>| bytes += line.message.len();
+        streams.write(&id, &values, &mut take).unwrap();
+        let taken = measure(|| {
+            for _ in 0..100 {
+                streams.write(&id, &values, &mut take).unwrap();
+            }
+        });
+        assert_eq!(taken.count_total, 0);
+        assert!(bytes > 101 * 100);
+    }
 }
 
 /// What makes a decoder take most: the smallest members, and lengths that promise more than there is.

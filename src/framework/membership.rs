@@ -202,6 +202,12 @@ impl Membership {
         let logger = self.pools.rr_topic(LOGGER_POOL, RR_LOG_KEY);
         logger.map_or_else(|| self.spec.topics.default_log_topic(stream), str::to_owned)
     }
+
+    /// As [`Membership::rr_log_topic`], for records that outlive their logger: if none is alive, the
+    /// topic of the next one all the same, whose successor gets them. `None`: there are no loggers.
+    pub fn rr_log_topic_of_any(&mut self) -> Option<&str> {
+        self.pools.rr_topic_of_any(LOGGER_POOL, RR_LOG_KEY)
+    }
 }
 
 fn populate(roster: &Roster, spec: &FrameworkSpec) -> Result<Pools, PoolError> {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::json::Times;
+use super::json::{self, Times};
+use super::message::Format;
+use super::tsv;
 
 /// What a layout says of logs. Unless it says otherwise, what upstream does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +98,20 @@ pub enum Fsync {
     Interval(Duration),
     /// Everything that was taken out of the rings.
     Batch,
+}
+
+impl LogSpec {
+    /// The form of files of whose filters none is said, with its settings.
+    #[must_use]
+    pub fn file_format(&self) -> Format {
+        match self.format {
+            Form::Tsv => Format::Tsv(tsv::Settings::default()),
+            Form::Json => Format::Json(json::Format {
+                times: self.json_timestamps,
+                unset_fields: false,
+            }),
+        }
+    }
 }
 
 impl Default for LogSpec {

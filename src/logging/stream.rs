@@ -86,6 +86,11 @@ impl StreamId {
         Ok(Self(text.to_owned()))
     }
 
+    /// One of our own, which is known to be one.
+    pub(super) fn known(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -126,6 +131,11 @@ impl LogPath {
             return Err(LogPathError::Dot { path });
         }
         Ok(Self(path))
+    }
+
+    /// One of our own, which is known to be one.
+    pub(super) fn known(text: &'static str) -> Self {
+        Self(text.to_owned())
     }
 
     /// The path as text.

@@ -202,6 +202,9 @@ impl Life {
                 Part::Controller(controller) => controller.run_deadlines(now),
             }
         }
+        if let Part::Member(member) = &mut self.part {
+            member.leave();
+        }
         if let Some(leave) = self.leave {
             say("down", &format_args!("reason={:?}", leave.to_string()));
         }

@@ -58,6 +58,11 @@ impl Member {
         self.cluster.deadline()
     }
 
+    /// It leaves: whoever was not woken for its last records is now.
+    pub(super) fn leave(&mut self) {
+        self.cluster.flush_logs();
+    }
+
     /// It is awake, and does what there is to do.
     pub(super) fn turn(&mut self) -> io::Result<()> {
         self.cluster.wake()?;

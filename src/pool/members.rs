@@ -147,34 +147,51 @@ impl Pool {
     ///
     /// It may be this node's own topic: see [`Pool`].
     pub fn rr_topic(&mut self, key: &[u8]) -> Option<&str> {
-        let chosen = self.next_turn(key)?;
-        *self.cursor(key) = (chosen + 1) % self.members.len();
-        self.members.get(chosen).map(|member| member.topic.as_str())
+        let chosen = self.next_turn(key, |member| member.alive)?;
+        self.spend_turn(key, chosen)
     }
 
     /// What [`Pool::rr_topic`] will return, without a turn being spent.
     #[must_use]
     pub fn next_rr_topic(&self, key: &[u8]) -> Option<&str> {
-        let chosen = self.next_turn(key)?;
+        let chosen = self.next_turn(key, |member| member.alive)?;
         self.members.get(chosen).map(|member| member.topic.as_str())
     }
 
-    fn next_turn(&self, key: &[u8]) -> Option<usize> {
+    /// As [`Pool::rr_topic`], but if no member is alive, the topic of the next one all the same: for
+    /// records that wait for its successor. `None`: the pool has no members.
+    pub fn rr_topic_of_any(&mut self, key: &[u8]) -> Option<&str> {
+        let alive = self.next_turn(key, |member| member.alive);
+        let chosen = alive.or_else(|| self.next_turn(key, |_| true))?;
+        self.spend_turn(key, chosen)
+    }
+
+    /// The place of the next member that will do.
+    fn next_turn(&self, key: &[u8], will_do: impl Fn(&PoolNode) -> bool) -> Option<usize> {
         let start = match self.cursors.get(key) {
             Some(cursor) => *cursor,
             None if self.cursors.len() >= CURSORS_MAX => self.shared_cursor,
             None => 0,
         };
-        let ring = (0..self.members.len()).cycle().skip(start);
-        let mut turn = ring.take(self.members.len());
-        turn.find(|at| self.members.get(*at).is_some_and(|member| member.alive))
+        let count = self.members.len();
+        let mut turn = (start..count).chain(0..start.min(count));
+        turn.find(|at| self.members.get(*at).is_some_and(&will_do))
+    }
+
+    fn spend_turn(&mut self, key: &[u8], chosen: usize) -> Option<&str> {
+        *self.cursor(key) = (chosen + 1) % self.members.len().max(1);
+        self.members.get(chosen).map(|member| member.topic.as_str())
     }
 
     fn cursor(&mut self, key: &[u8]) -> &mut usize {
-        if !self.cursors.contains_key(key) && self.cursors.len() >= CURSORS_MAX {
-            return &mut self.shared_cursor;
+        if !self.cursors.contains_key(key) {
+            if self.cursors.len() >= CURSORS_MAX {
+                return &mut self.shared_cursor;
+            }
+            self.cursors.insert(key.into(), 0);
         }
-        self.cursors.entry(key.into()).or_default()
+        // It was there, or it is now.
+        self.cursors.get_mut(key).unwrap_or(&mut self.shared_cursor)
     }
 }
 

@@ -87,6 +87,11 @@ impl Pools {
         self.0.get(name)?.next_rr_topic(key)
     }
 
+    /// [`Pool::rr_topic_of_any`] of the pool of this name; `None`, too, if there is none.
+    pub fn rr_topic_of_any(&mut self, name: &str, key: &[u8]) -> Option<&str> {
+        self.0.get_mut(name)?.rr_topic_of_any(key)
+    }
+
     /// Tells all pools that a node has come up.
     pub fn node_up(&mut self, name: &NodeName) {
         self.0.values_mut().for_each(|pool| pool.node_up(name));
@@ -339,6 +344,8 @@ mod tests {
         assert_eq!(pools.hrw_topic("proxy", &key).unwrap(), None);
         assert_eq!(pools.rr_topic("proxy", b""), None);
         assert_eq!(pools.rr_topic("nosuch", b""), None);
+        assert_eq!(pools.rr_topic_of_any("proxy", b""), Some("node/proxy-1/"));
+        assert_eq!(pools.rr_topic_of_any("nosuch", b""), None);
     }
 
     #[test]

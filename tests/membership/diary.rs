@@ -11,6 +11,7 @@ use cluster::framework::{BackendError, FrameworkSpec, NodeId, PeerError};
 use cluster::layout::Node;
 use cluster::layout::seats::SeatLayout;
 use cluster::layout::spec::Role;
+use cluster::logging::spec::LogSpec;
 use cluster::names::{InstanceName, NodeName};
 use cluster::node::Cluster;
 use cluster::node::cluster::{Handler, OrReport, Received};
@@ -27,6 +28,15 @@ pub(crate) fn layout(nodes: &[(&str, Role)]) -> String {
 }
 
 pub(crate) fn layout_of(nodes: &[(&str, Role)], framework: FrameworkSpec) -> String {
+    layout_json(nodes, framework, LogSpec::default())
+}
+
+#[allow(dead_code, reason = "for the tests of logs, which share this file")]
+pub(crate) fn layout_with(nodes: &[(&str, Role)], logging: LogSpec) -> String {
+    layout_json(nodes, FrameworkSpec::default(), logging)
+}
+
+fn layout_json(nodes: &[(&str, Role)], framework: FrameworkSpec, logging: LogSpec) -> String {
     let nodes: BTreeMap<NodeName, Node> = nodes
         .iter()
         .map(|(name, node_type)| {
@@ -47,7 +57,7 @@ pub(crate) fn layout_of(nodes: &[(&str, Role)], framework: FrameworkSpec) -> Str
     let layout = SeatLayout {
         nodes: Cow::Owned(nodes),
         framework: Cow::Owned(framework),
-        logging: Cow::default(),
+        logging: Cow::Owned(logging),
     };
     String::from_utf8(layout.to_json().unwrap()).unwrap()
 }

@@ -136,11 +136,11 @@ fn pools_follow_who_is_there() {
 fn log_records_go_to_a_logger_and_without_one_to_the_default_topic() {
     let mut worker = membership("worker-1");
     assert_eq!(worker.rr_log_topic("Conn::LOG"), "zeek/logs/Conn::LOG");
+    let logger = "zeek/cluster/node/logger-1/";
+    assert_eq!(worker.rr_log_topic_of_any(), Some(logger));
     let _ = worker.hello("logger-1", &id("l"));
-    assert_eq!(
-        worker.rr_log_topic("Conn::LOG"),
-        "zeek/cluster/node/logger-1/"
-    );
+    assert_eq!(worker.rr_log_topic("Conn::LOG"), logger);
+    assert_eq!(worker.rr_log_topic_of_any(), Some(logger));
 }
 
 #[test]

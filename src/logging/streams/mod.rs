@@ -46,6 +46,7 @@
 mod error;
 mod filter;
 mod installed;
+mod own;
 mod paths;
 mod row;
 mod table;
@@ -53,6 +54,10 @@ mod writer;
 
 pub use error::{LogError, PathTaken, RowError};
 pub use filter::{Filter, PathFunction, Policy, Predicate, StreamPolicy, StreamSpec, Writer};
+pub use own::{
+    ClusterLogInfo, DownCause, LifecycleEvent, LifecycleInfo, OwnStream, ReporterInfo,
+    ReporterLevel,
+};
 pub use table::Streams;
 pub use writer::LogWriter;
 

@@ -68,7 +68,7 @@ impl Cluster {
         };
         self.declared.refused += 1;
         let topic = String::from_utf8_lossy(topic).into_owned();
-        handler.error(self, &PeerError::Event { topic, error });
+        self.raise_error(&PeerError::Event { topic, error }, handler);
         true
     }
 }

@@ -4,6 +4,7 @@ use super::Cluster;
 use crate::data::message::{EventView, MessageError};
 use crate::data::{Items, Timestamp, View};
 use crate::framework::{BackendError, FullyConnected, NodeId, PeerError};
+use crate::logging::message::Message;
 use crate::names::NodeName;
 use crate::node::endpoint::{Handling, Record};
 
@@ -27,9 +28,12 @@ pub trait Handler {
 
     /// What came is for whoever writes logs: a [`Message`](crate::logging::message::Message), or bytes
     /// that begin like one. A record that is kept comes again to a successor until it is
-    /// [released](Cluster::release). By default it is a payload like any other.
+    /// [released](Cluster::release). By default a message is passed over, for a program that is to write
+    /// logs and does not would have to be told at every line, and all else is a payload like any other.
     fn log_message(&mut self, cluster: &mut Cluster, record: &Record<'_>) -> Handling {
-        if let Err(why) = EventView::parse(record.payload) {
+        if Message::decode(record.payload).is_err()
+            && let Err(why) = EventView::parse(record.payload)
+        {
             self.payload(cluster, record.topic, record.payload, why);
         }
         Handling::Done
@@ -74,7 +78,7 @@ pub trait Handler {
         log::error!("event=peer_error error=\"{error}\"");
     }
 
-    /// `Cluster::log`: a line for `cluster.log`.
+    /// `Cluster::log`, by the framework itself: what it has written to `cluster.log`.
     fn log(&mut self, cluster: &mut Cluster, message: &str) {
         let _ = (cluster, message);
     }

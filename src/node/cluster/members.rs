@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Cluster, Handler};
 use crate::fabric::Slot;
 use crate::framework::{ClusterEvent, Membership, NodeId, Roster};
+use crate::logging::streams::{DownCause, LifecycleEvent};
 use crate::names::{self, NodeName};
 use crate::shm::board::{Entry, State};
 
@@ -25,7 +26,7 @@ struct Up {
 /// What has happened, in this order.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    Left(NodeId),
+    Left(NodeId, DownCause),
     Came(NodeName, NodeId),
 }
 
@@ -54,16 +55,17 @@ impl Seen {
             let is_node = !entry.attached && roster.node(&entry.name).is_some();
             entry.state == State::Up && is_node && is_other && !spared.contains(&entry.name)
         };
-        let now: BTreeMap<Slot, &Entry> = board.filter(|(_, entry)| is_up(entry)).collect();
+        let all: BTreeMap<Slot, &Entry> = board.collect();
         let mut steps = Vec::new();
         self.up.retain(|slot, was| {
-            let stays = now.get(slot).is_some_and(|entry| entry.id == was.on_board);
+            let now = all.get(slot).copied();
+            let stays = now.is_some_and(|entry| entry.id == was.on_board && is_up(entry));
             if !stays {
-                steps.push(Step::Left(was.id.clone()));
+                steps.push(Step::Left(was.id.clone(), cause(now)));
             }
             stays
         });
-        for (slot, entry) in now {
+        for (slot, entry) in all.into_iter().filter(|(_, entry)| is_up(entry)) {
             self.up.entry(slot).or_insert_with(|| {
                 let id = NodeId::from(entry.id);
                 steps.push(Step::Came(entry.name.clone(), id.clone()));
@@ -74,6 +76,15 @@ impl Seen {
             });
         }
         steps
+    }
+}
+
+/// Why the node that was in a place is no longer up.
+fn cause(now: Option<&Entry>) -> DownCause {
+    match now.map(|entry| entry.state) {
+        Some(State::Up) => DownCause::Replaced,
+        Some(State::Away | State::Left) | None => DownCause::Stopped,
+        Some(State::Born | State::Down) => DownCause::Died,
     }
 }
 
@@ -88,33 +99,51 @@ impl Cluster {
         let (roster, spared) = (self.membership.roster(), self.connections.spared());
         let steps = self.seen.steps(roster, spared, outbox.peers());
         for step in steps {
+            let why = match &step {
+                Step::Left(_, why) => *why,
+                Step::Came(..) => DownCause::Replaced,
+            };
             let events = match &step {
-                Step::Left(id) => self.membership.left(id),
+                Step::Left(id, _) => self.membership.left(id),
                 Step::Came(name, id) => {
                     let events = self.membership.hello(name.as_str(), id);
                     handler.hello(self, name, id);
                     events
                 }
             };
-            self.raise(events, handler);
+            self.logs.turn_over();
+            self.raise(events, why, handler);
         }
     }
 
-    /// Hands events of the framework to the handler, and draws its own conclusions.
-    pub(super) fn raise(&mut self, events: Vec<ClusterEvent>, handler: &mut dyn Handler) {
+    /// Hands events of the framework to the handler, and draws its own conclusions. `why`: why nodes that
+    /// are down among them are.
+    pub(super) fn raise(
+        &mut self,
+        events: Vec<ClusterEvent>,
+        why: DownCause,
+        handler: &mut dyn Handler,
+    ) {
         for event in events {
             match event {
                 ClusterEvent::NodeUp { name, id } => {
                     let starts = self.progress.node_up(&name);
+                    self.log_lifecycle((&name, &id), LifecycleEvent::Up, None);
                     handler.node_up(self, &name, &id);
                     if starts {
                         self.start_cluster(handler);
                     }
                 }
-                ClusterEvent::NodeDown { name, id } => handler.node_down(self, &name, &id),
-                ClusterEvent::Log(message) => handler.log(self, &message),
-                ClusterEvent::Error(error) => handler.error(self, &error.into()),
-                ClusterEvent::BackendError(error) => handler.backend_error(self, &error),
+                ClusterEvent::NodeDown { name, id } => {
+                    self.log_lifecycle((&name, &id), LifecycleEvent::Down, Some(why));
+                    handler.node_down(self, &name, &id);
+                }
+                ClusterEvent::Log(message) => {
+                    self.log(&message);
+                    handler.log(self, &message);
+                }
+                ClusterEvent::Error(error) => self.raise_error(&error.into(), handler),
+                ClusterEvent::BackendError(error) => self.raise_trouble(&error, handler),
             }
         }
     }
@@ -160,7 +189,7 @@ mod tests {
         assert_eq!(steps(&mut seen, &[worker(State::Up)]), []);
         assert_eq!(
             steps(&mut seen, &[worker(State::Down)]),
-            [Step::Left(id(7))]
+            [Step::Left(id(7), DownCause::Died)]
         );
         assert_eq!(steps(&mut seen, &[worker(State::Away)]), []);
     }
@@ -176,8 +205,8 @@ mod tests {
         };
         assert_eq!(steps(&mut seen, &both(1, 2)).len(), 2);
         let expected = [
-            Step::Left(id(1)),
-            Step::Left(id(2)),
+            Step::Left(id(1), DownCause::Replaced),
+            Step::Left(id(2), DownCause::Replaced),
             Step::Came(name("worker-1"), id(3)),
             Step::Came(name("worker-2"), id(4)),
         ];

@@ -21,6 +21,7 @@ mod error;
 mod handler;
 mod joining;
 mod keeping;
+mod logs;
 mod members;
 mod publish;
 mod queries;
@@ -30,6 +31,7 @@ mod turns;
 
 pub use error::{Accepted, ClusterError, OrReport, PublishError};
 pub use handler::{Handler, Received};
+pub use logs::LocalSink;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -45,12 +47,14 @@ use crate::layout::Node;
 use crate::layout::seats::SeatLayout;
 use crate::layout::spec::Role;
 use crate::logging::spec::LogSpec;
+use crate::logging::streams::DownCause;
 use crate::names::NodeName;
 use crate::pool::PoolSpec;
 use crate::sys;
 
 use connecting::Connections;
 use declaring::Declared;
+use logs::Logs;
 use members::Seen;
 use publish::OwnTurns;
 use starting::Progress;
@@ -70,6 +74,7 @@ pub struct Cluster {
     agreed: FrameworkSpec,
     /// What it says of logs.
     logging: LogSpec,
+    logs: Logs,
     is_announced: bool,
     seen: Seen,
     progress: Progress,
@@ -141,6 +146,7 @@ impl Cluster {
             endpoint,
             plan: Plan::default(),
             agreed,
+            logs: Logs::new(&logging),
             logging,
             is_announced: false,
             seen: Seen::default(),
@@ -212,6 +218,7 @@ impl Cluster {
         }
         self.connections.ask(None, self.membership.roster());
         self.progress = Progress::new(&self.membership, self.connections.spared());
+        self.log_as_laid_out();
         self.endpoint.announce();
         self.is_announced = true;
         Ok(())
@@ -261,7 +268,8 @@ impl Cluster {
         }
         let spared = self.connections.spared();
         let starts = self.progress.relayout(&before, after, spared);
-        self.raise(events, handler);
+        self.logs.turn_over();
+        self.raise(events, DownCause::Removed, handler);
         if starts {
             self.start_cluster(handler);
         }

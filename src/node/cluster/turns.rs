@@ -97,6 +97,7 @@ impl Cluster {
     pub fn dispatch(&mut self, handler: &mut dyn Handler) {
         if let Some(layout) = self.endpoint.take_layout() {
             self.relayout(&layout, handler);
+            self.log_as_laid_out();
         }
         self.meet(handler);
         self.receive(handler);
@@ -104,7 +105,7 @@ impl Cluster {
         self.report_connected(handler);
         for _ in 0..self.troubles.len() {
             if let Some(error) = self.troubles.pop_front() {
-                handler.backend_error(self, &error);
+                self.raise_trouble(&error, handler);
             }
         }
     }

@@ -6,6 +6,7 @@
 mod delayed;
 mod slowly;
 mod streams;
+mod telling;
 
 use std::collections::BTreeSet;
 
@@ -130,10 +131,12 @@ impl Outbox {
 
     /// As [`Outbox::reach`], by the class that its publisher chose, if it did.
     fn reach_by(&mut self, chosen: Option<Class>, topic: &[u8], payload: &[u8]) -> Reach {
-        if self.peers.is_stale() {
-            // A program that only publishes has no other occasion to find that the stem is another one.
-            self.receive();
-        }
+        self.look();
+        self.reach_as_seen(chosen, topic, payload)
+    }
+
+    /// As [`Outbox::reach_by`], of those whom the last look found.
+    fn reach_as_seen(&mut self, chosen: Option<Class>, topic: &[u8], payload: &[u8]) -> Reach {
         if !self.route.is_for(topic, &self.peers) {
             self.route
                 .find(topic, &self.identity, &self.peers, &self.spec);

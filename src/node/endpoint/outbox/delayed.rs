@@ -100,6 +100,12 @@ impl Outbox {
         self.delayed.take(to, bytes, quarter)
     }
 
+    /// Records of whose bells none has rung.
+    pub(super) fn delayed_records(&self) -> u64 {
+        let owed = self.delayed.owed.iter();
+        owed.map(|owed| u64::from(owed.records)).sum()
+    }
+
     /// Rings all bells that are owed.
     pub(super) fn ring_delayed(&mut self) {
         if self.delayed.owed.is_empty() {
