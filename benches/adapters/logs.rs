@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use cluster::data::{Port, Timespan, Timestamp, Value};
 use cluster::logging::streams::StreamSpec;
 use cluster::logging::{Column, LogPath, Schema, StreamId, tsv};
-use cluster::node::{Cluster, Handler};
+use cluster::node::cluster::{Cluster, Handler};
 use cluster::sys::clock;
 
 type Failure = Box<dyn std::error::Error>;

@@ -326,6 +326,18 @@ impl ChildSpec {
         self.in_home(self.stderr_file.as_deref(), "stderr.log")
     }
 
+    /// Its directory for log files, if it is of a role that may write any: in the run directory, beside
+    /// its home.
+    #[must_use]
+    pub fn logs(&self) -> Option<PathBuf> {
+        let writes = [Role::Logger, Role::Manager].map(Program::Builtin);
+        let run_dir = self
+            .home
+            .parent()
+            .filter(|_| writes.contains(&self.program));
+        run_dir.map(|run_dir| run_dir.join("logs").join(self.name.as_str()))
+    }
+
     fn in_home(&self, elsewhere: Option<&Path>, usual: &str) -> PathBuf {
         elsewhere.map_or_else(|| self.home.join(usual), Path::to_owned)
     }

@@ -36,11 +36,13 @@
 
 pub mod batch;
 pub mod files;
+pub mod frame;
 pub mod json;
 pub mod message;
 pub mod spec;
 pub mod streams;
 pub mod tsv;
+pub mod writers;
 
 mod number;
 mod schema;

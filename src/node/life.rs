@@ -12,7 +12,7 @@ use super::Seat;
 use super::cluster::ClusterError;
 use super::controller::ControllerRole;
 use super::endpoint::SeatError;
-use super::member::Member;
+use super::member::{Desk, Member};
 use super::say::say;
 use crate::causes;
 use crate::layout::spec::Role;
@@ -34,6 +34,8 @@ enum Source {
     Listener(usize),
     /// Its bell, or its seat's socket.
     Fabric,
+    /// The thread that writes logs.
+    Logs,
 }
 
 /// Why a node leaves.
@@ -92,7 +94,7 @@ struct Life {
 }
 
 impl Part {
-    fn begin(seat: &mut Seat) -> io::Result<Self> {
+    fn begin(seat: &mut Seat, poller: &mut Poller<Source>) -> io::Result<Self> {
         match seat.role {
             Role::Controller => {
                 let controller = ControllerRole::begin(seat)?;
@@ -104,8 +106,16 @@ impl Part {
             | Role::Manager
             | Role::Proxy
             | Role::Worker => {
+                let desk = match seat.logs.take() {
+                    Some(directory) => Some(Desk {
+                        directory,
+                        waker: poller.waker(Source::Logs)?,
+                    }),
+                    None => None,
+                };
                 let fabric = seat.fabric.take().ok_or(SeatError::NoSeat);
-                let member = fabric.map_err(ClusterError::from).and_then(Member::begin);
+                let member = fabric.map_err(ClusterError::from);
+                let member = member.and_then(|fabric| Member::begin(fabric, desk));
                 let member = member.map_err(cannot_join)?;
                 Ok(Self::Member(Box::new(member)))
             }
@@ -146,7 +156,7 @@ impl Life {
             poller.add(listener.as_fd(), Source::Listener(index), false)?;
         }
         let mut life = Self {
-            part: Part::begin(&mut seat)?,
+            part: Part::begin(&mut seat, &mut poller)?,
             seat,
             poller,
             signals,
@@ -191,7 +201,7 @@ impl Life {
                     Source::Control => self.on_control(now),
                     Source::Signals => self.on_signals(),
                     Source::Listener(index) => self.on_listener(index),
-                    Source::Fabric => {} // every turn looks at all of it
+                    Source::Fabric | Source::Logs => {} // every turn looks at all of it
                 }
             }
             if self.next_beat.is_some_and(|at| at <= now) {
@@ -203,7 +213,7 @@ impl Life {
             }
         }
         if let Part::Member(member) = &mut self.part {
-            member.leave();
+            member.leave()?;
         }
         if let Some(leave) = self.leave {
             say("down", &format_args!("reason={:?}", leave.to_string()));

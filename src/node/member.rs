@@ -3,39 +3,82 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
+use mio::Waker;
+
 use super::cluster::{Cluster, ClusterError, Handler};
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Handling, Record};
+use super::logger::{self, Config, Logger};
 use super::say::say;
 use crate::causes;
 use crate::framework::{BackendError, FullyConnected, NodeId, PeerError};
+use crate::layout::spec::Role;
 use crate::names::NodeName;
+use crate::sys::clock;
 
 /// Its cluster, and what it says of it.
 #[derive(Debug)]
 pub(super) struct Member {
     cluster: Cluster,
     voice: Voice,
+    /// What a node that writes logs needs, if it may come to that.
+    desk: Option<Desk>,
+}
+
+/// Where and how logs are written, if this node is to write them.
+#[derive(Debug)]
+pub(super) struct Desk {
+    /// Its directory for log files.
+    pub(super) directory: PathBuf,
+    /// Has the loop take a turn.
+    pub(super) waker: Arc<Waker>,
 }
 
 #[derive(Debug, Default)]
 struct Voice {
     is_connected: bool,
+    logger: Option<Logger>,
 }
 
 impl Member {
     /// Takes its place in the cluster.
-    pub(super) fn begin(seat: OwnedFd) -> Result<Self, ClusterError> {
+    pub(super) fn begin(seat: OwnedFd, desk: Option<Desk>) -> Result<Self, ClusterError> {
         let cluster = Cluster::over(Endpoint::on(seat)?)?;
         let voice = Voice::default();
-        Ok(Self { cluster, voice })
+        Ok(Self {
+            cluster,
+            voice,
+            desk,
+        })
     }
 
     /// Lets everybody know that it is up.
     pub(super) fn announce(&mut self) -> Result<(), ClusterError> {
         self.cluster.init()?;
         say("announced", &format_args!("id={}", self.cluster.node_id()));
+        Ok(())
+    }
+
+    /// Begins to write logs, once the layout says that it does.
+    fn write_logs(&mut self) -> io::Result<()> {
+        if self.voice.logger.is_some() || !self.cluster.membership().writes_logs() {
+            return Ok(());
+        }
+        let Some(Desk { directory, waker }) = &self.desk else {
+            return Ok(());
+        };
+        let is_one_of_many = self.cluster.get_node_count(Role::Logger) > 1;
+        let config = Config {
+            directory: directory.clone(),
+            spec: self.cluster.log_spec().clone(),
+            name: self.cluster.node().filter(|_| is_one_of_many).cloned(),
+        };
+        let (logger, own) = Logger::start(config, Arc::clone(waker))?;
+        self.cluster.keep_logs(Box::new(own));
+        self.voice.logger = Some(logger);
         Ok(())
     }
 
@@ -58,20 +101,59 @@ impl Member {
         self.cluster.deadline()
     }
 
-    /// It leaves: whoever was not woken for its last records is now.
-    pub(super) fn leave(&mut self) {
-        self.cluster.flush_logs();
-    }
-
     /// It is awake, and does what there is to do.
     pub(super) fn turn(&mut self) -> io::Result<()> {
         self.cluster.wake()?;
+        self.write_logs()?;
         self.cluster.dispatch(&mut self.voice);
+        match &mut self.voice.logger {
+            Some(logger) => logger.turn(&mut self.cluster),
+            None => Ok(()),
+        }
+    }
+
+    /// Comes to an orderly end: whoever was not woken for its last records is now, and what lies in the
+    /// rings of a node that writes logs is written. Waits for the disk, a few seconds at most; what is left
+    /// then waits for a successor.
+    pub(super) fn leave(&mut self) -> io::Result<()> {
+        self.cluster.flush_logs();
+        if self.voice.logger.is_none() {
+            return Ok(());
+        }
+        let (drain, end) = logger::limits(clock::monotonic());
+        while clock::monotonic() < drain {
+            let may_rest = self.cluster.doze();
+            self.turn()?;
+            let Some(logger) = &mut self.voice.logger else {
+                break;
+            };
+            if !logger.is_idle() {
+                logger.wait(&mut self.cluster, drain);
+            } else if may_rest {
+                break;
+            }
+        }
+        if let Some(mut logger) = self.voice.logger.take()
+            && !logger.finish(&mut self.cluster, end)
+        {
+            say("log_end_unfinished", &format_args!(""));
+        }
         Ok(())
     }
 }
 
 impl Handler for Voice {
+    fn log_message(&mut self, cluster: &mut Cluster, record: &Record<'_>) -> Handling {
+        match &mut self.logger {
+            Some(logger) => logger.take(cluster, record),
+            None => {
+                let topic = String::from_utf8_lossy(record.topic);
+                say("log_record_unwanted", &format_args!("topic={topic:?}"));
+                Handling::Done
+            }
+        }
+    }
+
     fn node_up(&mut self, _: &mut Cluster, name: &NodeName, id: &NodeId) {
         say("node_up", &format_args!("name={name} id={id}"));
     }

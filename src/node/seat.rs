@@ -20,6 +20,8 @@ pub struct Seat {
     pub incarnation: Incarnation,
     /// Its working directory.
     pub directory: PathBuf,
+    /// Its directory for log files, if its role may write any.
+    pub logs: Option<PathBuf>,
     /// Its end of the socket to the supervisor. End-of-file is an order to leave.
     pub control: OwnedFd,
     /// Its end of the socket to the stem, by which it comes by its rings.

@@ -4,16 +4,17 @@
 //! them may rename things and put links at any moment: a path says something else from one call to the
 //! next, a descriptor does not.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, openat, readlinkat, renameat, renameat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, geteuid, unlinkat};
 
@@ -102,6 +103,55 @@ impl Directory {
         Ok(unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir)?)
     }
 
+    /// Renames an entry into a directory, provided that nothing has the new name there.
+    ///
+    /// # Errors
+    /// `AlreadyExists`: something has. Else the system's answer.
+    pub fn rename_into(&self, from: &OsStr, target: &Self, to: &OsStr) -> io::Result<()> {
+        let flags = RenameFlags::RENAME_NOREPLACE;
+        Ok(renameat2(&self.fd, from, &target.fd, to, flags)?)
+    }
+
+    /// The directory of that name in this one, made with `mode` if it is missing. No link is followed.
+    ///
+    /// # Errors
+    /// `NotADirectory`: it is something else. Else the system's answer.
+    pub fn enter(&self, name: &OsStr, mode: u32) -> io::Result<Self> {
+        let flags = LOOK | OFlag::O_DIRECTORY;
+        let links = self.links;
+        match mkdirat(&self.fd, name, Mode::from_bits_truncate(mode)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let fd = openat(&self.fd, name, flags, Mode::empty())?;
+        Ok(Self { fd, links })
+    }
+
+    /// The names of all entries.
+    ///
+    /// # Errors
+    /// The system's answer.
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let mut names = Vec::new();
+        for entry in Dir::openat(&self.fd, ".", flags, Mode::empty())?.iter() {
+            let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Waits until its names are on the disk.
+    ///
+    /// # Errors
+    /// The system's answer.
+    pub fn sync(&self) -> io::Result<()> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY;
+        self.open_file(OsStr::new("."), flags, 0)?.sync_all()
+    }
+
     /// Gives the directory itself to a user and group.
     ///
     /// # Errors
@@ -128,13 +178,7 @@ impl Directory {
     }
 
     fn is_empty(&self) -> io::Result<bool> {
-        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        for entry in Dir::openat(&self.fd, ".", flags, Mode::empty())?.iter() {
-            if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok(self.names()?.is_empty())
     }
 }
 
@@ -350,6 +394,28 @@ mod tests {
         directory.remove(name("other")).unwrap();
         assert_eq!(fs::read_to_string(place.join("precious")).unwrap(), "mine");
         assert!(directory.remove(name("other")).is_err());
+    }
+
+    #[test]
+    fn an_entry_moves_below_and_never_in_place_of_another() {
+        let (_place, place) = place();
+        let directory = Directory::open(&place, Links::Ours).unwrap();
+        let name = OsStr::new;
+        fs::write(place.join("a"), "a").unwrap();
+        fs::write(place.join("b"), "b").unwrap();
+        let below = directory.enter(name("below"), 0o700).unwrap();
+        directory.rename_into(name("a"), &below, name("a")).unwrap();
+        let taken = directory.rename_into(name("b"), &below, name("a"));
+        assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(place.join("below/a")).unwrap(), "a");
+        let again = directory.enter(name("below"), 0o700).unwrap();
+        assert_eq!(again.names().unwrap(), ["a"]);
+        again.sync().unwrap();
+        symlink("below", place.join("link")).unwrap();
+        for no_directory in ["link", "b"] {
+            let error = directory.enter(name(no_directory), 0o700).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+        }
     }
 
     /// Shows: a stranger's link, and any link in a stranger's directory, is refused, with a word on whose

@@ -1,6 +1,6 @@
 //! The core that decides about all files of a logger: what it is asked, and what it keeps.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::action::{Action, Event, Outcome};
 use super::index::SourceId;
@@ -254,6 +254,14 @@ impl<F: Frame> LogFiles<F> {
         self.advance();
     }
 
+    /// Rotates all files: at an orderly end.
+    pub fn rotate_all(&mut self, now: Timestamp) {
+        self.now = now;
+        let paths = (0..self.paths.len()).map(|index| Step::Rotate(PathId(index)));
+        self.steps.extend(paths);
+        self.advance();
+    }
+
     /// Looks whether the open files are still as this process left them.
     pub fn look(&mut self, now: Timestamp) {
         self.now = now;
@@ -276,6 +284,46 @@ impl<F: Frame> LogFiles<F> {
             path.retire(source);
         }
         Ok(())
+    }
+
+    /// Forgets every source but those that are kept. True: some wait still, so do it again after the next
+    /// flush.
+    pub fn retain(&mut self, keep: impl Fn(SourceId) -> bool) -> bool {
+        let standing = self.paths.iter().flat_map(PathFile::sources);
+        let standing = standing.filter(|standing| !standing.retired);
+        let known = self.sources.keys().copied();
+        let all: BTreeSet<_> = standing.map(|one| one.id).chain(known).collect();
+        let mut wait = false;
+        for source in all.into_iter().filter(|source| !keep(*source)) {
+            wait |= self.retire(source).is_err();
+        }
+        wait
+    }
+
+    /// When [`LogFiles::tick`] has something to do next; `None`: not before more is written.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<Timestamp> {
+        let open = self.paths.iter().filter(|path| path.open.is_some());
+        let rotations = open.filter_map(|path| path.schedule.due());
+        let unsynced = self.paths.iter().any(|path| path.unsynced);
+        let sync = match self.settings.sync {
+            SyncPolicy::Interval(interval) if unsynced => {
+                let due = self.synced.nanos().saturating_add(interval.nanos());
+                Some(Timestamp::from_nanos(due))
+            }
+            SyncPolicy::Interval(_) | SyncPolicy::Never | SyncPolicy::Batch => None,
+        };
+        rotations.chain(sync).min()
+    }
+
+    /// Stores the state, and syncs what is to be synced at some time: at an orderly end, so that a
+    /// successor has nothing to look through.
+    pub fn checkpoint(&mut self) {
+        if self.syncs() {
+            self.steps.push_back(Step::SyncAll);
+        }
+        self.steps.push_back(Step::Store);
+        self.advance();
     }
 
     /// What is to be done now; `None` if nothing is. The same until [`LogFiles::done`].

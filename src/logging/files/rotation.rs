@@ -44,6 +44,12 @@ impl Schedule {
         }
     }
 
+    /// When it is due by time.
+    #[must_use]
+    pub const fn due(&self) -> Option<Timestamp> {
+        self.due
+    }
+
     /// Whether a file of so many bytes is due.
     ///
     /// A clock that was set forward makes it due once. One that was set back by more than an interval

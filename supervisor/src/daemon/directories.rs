@@ -197,6 +197,8 @@ fn make_all(spec: &ChildSpec) -> Result<bool, DirectoryError> {
     let logs = [spec.stdout_file(), spec.stderr_file()];
     let mut paths = vec![spec.home.as_path(), spec.directory()];
     paths.extend(logs.iter().filter_map(|file| file.parent()));
+    let records = spec.logs();
+    paths.extend(records.as_deref());
     paths.dedup(); // they are all the same, as a rule
     let mut home_is_new = false;
     for path in paths {
@@ -209,16 +211,22 @@ fn make_all(spec: &ChildSpec) -> Result<bool, DirectoryError> {
         home_is_new |= is_new && path == spec.home;
     }
     if let Some(who) = &spec.identity {
-        if let Some(run_dir) = spec.home.parent() {
-            let_through(run_dir).map_err(|source| DirectoryError::System {
+        let above = [Some(spec.home.as_path()), records.as_deref()];
+        for path in above.into_iter().flatten().filter_map(Path::parent) {
+            let_through(path).map_err(|source| DirectoryError::System {
                 what: "let the users of nodes through",
-                path: run_dir.to_owned(),
+                path: path.to_owned(),
                 source,
             })?;
         }
-        // Its own directory is its user's even if it was made by another layout. Nobody but us can
-        // exchange it: it lies in the run directory.
-        let _ = std::os::unix::fs::lchown(&spec.home, Some(who.uid), Some(who.gid));
+        // Its own directories are its user's even if they were made by another layout. Nobody but us can
+        // exchange them: they lie in the run directory.
+        for path in [Some(spec.home.as_path()), records.as_deref()]
+            .into_iter()
+            .flatten()
+        {
+            let _ = std::os::unix::fs::lchown(path, Some(who.uid), Some(who.gid));
+        }
     }
     Ok(home_is_new)
 }

@@ -118,6 +118,7 @@ impl Newborn {
             role,
             incarnation: self.incarnation,
             directory: self.spec.directory().to_owned(),
+            logs: self.spec.logs(),
             control,
             fabric,
             ready: self.ready,

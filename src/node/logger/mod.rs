@@ -1,0 +1,275 @@
+//! A node that writes logs: records out of the rings, by a thread of their own, into files.
+//!
+//! Duty: takes the messages of [`crate::logging::message`], has the writer thread write their lines,
+//! and releases each record when it stands. Owns: the thread, and through it the logger's directory.
+//! Leaves to others: which files there are, and how they survive a death
+//! ([`crate::logging::files`]).
+//!
+//! The loop never waits for the disk. Batches go to the thread by a bounded channel; when that is full,
+//! bulk rings are [held](Cluster::hold_bulk), so that they fill, and whoever writes into them waits or
+//! drops, as the layout says. The thread wakes the loop when something was written.
+
+mod disk;
+mod own;
+mod retry;
+mod taking;
+mod tell;
+mod thread;
+mod words;
+
+pub use own::OwnRecords;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use mio::Waker;
+
+use super::Cluster;
+use super::endpoint::{Handling, Receipt, Record};
+use super::say::say;
+use crate::fabric::Class;
+use crate::logging::files::naming::Naming;
+use crate::logging::files::rotation::Rotation;
+use crate::logging::files::{Settings, SourceId, SyncPolicy};
+use crate::logging::spec::{Fsync, LogSpec, Names};
+use crate::names::NodeName;
+use crate::sys::random;
+
+use retry::{Replies, Retry};
+use thread::Thread;
+use words::{BATCH_BYTES, BATCHES_MAX, Batch, Command, Reply};
+
+/// The extension of log files.
+const EXTENSION: &str = "log";
+
+/// Bytes of a file between two storings of the state: so many a successor reads again.
+const CHECKPOINT_BYTES: u64 = 16 << 20;
+
+const STACK_BYTES: usize = 512 * 1024;
+
+/// An orderly end takes no longer, and that of taking what is left in the rings no longer than this.
+const END_LIMIT: Duration = Duration::from_secs(5);
+const DRAIN_LIMIT: Duration = Duration::from_secs(4);
+
+/// What a logger is told at its start.
+#[derive(Clone, Debug)]
+pub(super) struct Config {
+    /// Its directory.
+    pub(super) directory: PathBuf,
+    pub(super) spec: LogSpec,
+    /// Its name, if files are to say which of several loggers wrote them.
+    pub(super) name: Option<NodeName>,
+}
+
+impl Config {
+    fn settings(&self) -> Settings {
+        let naming = match self.spec.naming {
+            Names::Supervised => Naming::supervised(self.name.as_ref().map(NodeName::as_str)),
+            Names::Classic => Naming::default(),
+        };
+        Settings {
+            extension: EXTENSION.to_owned(),
+            naming,
+            rotation: Rotation {
+                interval: self.spec.rotate_interval.map(Into::into),
+                bytes_max: self.spec.rotate_bytes,
+            },
+            sync: match self.spec.fsync {
+                Fsync::Never => SyncPolicy::Never,
+                Fsync::Interval(interval) => SyncPolicy::Interval(interval.into()),
+                Fsync::Batch => SyncPolicy::Batch,
+            },
+            checkpoint_bytes: CHECKPOINT_BYTES,
+        }
+    }
+
+    fn rotates(&self) -> bool {
+        self.spec.rotate_interval.is_some() || self.spec.rotate_bytes.is_some()
+    }
+}
+
+/// The loop's side.
+#[derive(Debug)]
+pub(super) struct Logger {
+    commands: Sender<Command>,
+    replies: Receiver<Reply>,
+    /// Dropped with the rest: then the thread gives up what it tries in vain.
+    _stop: Sender<()>,
+    thread: JoinHandle<()>,
+    batch: Batch,
+    /// The channel took no more.
+    is_full: bool,
+    /// By ring, the last record of it.
+    receipts: BTreeMap<SourceId, Receipt>,
+    /// Which rings the thread knows of.
+    rings_version: Option<u64>,
+    /// Messages on control rings that found no room.
+    dropped: u64,
+    is_finished: bool,
+}
+
+impl Logger {
+    /// Starts the thread. `waker` is woken when there is something to do for [`Logger::turn`].
+    ///
+    /// # Errors
+    /// The system's, when it has no thread left.
+    pub(super) fn start(config: Config, waker: Arc<Waker>) -> io::Result<(Self, OwnRecords)> {
+        let (commands, inbox) = crossbeam_channel::bounded(BATCHES_MAX);
+        let (sender, replies) = crossbeam_channel::unbounded();
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let retry = Retry::new(Replies { sender, waker }, stopped);
+        let mut id = [0; size_of::<u128>()];
+        random::fill(&mut id)?;
+        let own = SourceId(u128::from_le_bytes(id));
+        let thread = Builder::new()
+            .name("log-writer".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                let thread = Thread::begin(&config, own, inbox, retry);
+                // If it was given up, nobody is left who could be told.
+                let _ = thread.and_then(Thread::turns);
+            })?;
+        let own = OwnRecords::new(commands.clone());
+        let logger = Self {
+            commands,
+            replies,
+            _stop: stop,
+            thread,
+            batch: Batch::default(),
+            is_full: false,
+            receipts: BTreeMap::new(),
+            rings_version: None,
+            dropped: 0,
+            is_finished: false,
+        };
+        Ok((logger, own))
+    }
+
+    /// Takes a message that came.
+    pub(super) fn take(&mut self, cluster: &mut Cluster, record: &Record<'_>) -> Handling {
+        let receipt = record.receipt;
+        if self.is_full && receipt.class == Class::Control {
+            // Lines go by bulk rings. What comes by another cannot be held, and not be waited for.
+            self.dropped += 1;
+            return Handling::Done;
+        }
+        let source = SourceId(record.ring.0);
+        self.receipts.insert(source, receipt);
+        self.batch.push(source, receipt.number, record.payload);
+        if self.batch.bytes() >= BATCH_BYTES {
+            self.send_batch();
+            cluster.hold_bulk(self.is_full);
+        }
+        Handling::Keep
+    }
+
+    /// Does what the thread has made possible, and hands it what has come. Behind each dispatch.
+    ///
+    /// # Errors
+    /// The thread is gone.
+    pub(super) fn turn(&mut self, cluster: &mut Cluster) -> io::Result<()> {
+        while let Ok(reply) = self.replies.try_recv() {
+            self.on_reply(reply, cluster);
+        }
+        if !self.batch.is_empty() {
+            self.send_batch();
+            cluster.hold_bulk(self.is_full);
+        }
+        self.tell_of_rings(cluster);
+        if self.dropped > 0 {
+            let records = std::mem::take(&mut self.dropped);
+            say(
+                "log_records_refused",
+                &format_args!("why=\"they came by control rings\" records={records}"),
+            );
+        }
+        let is_gone = self.replies.is_empty() && !self.is_finished && self.thread.is_finished();
+        match is_gone {
+            true => Err(io::Error::other("the thread that writes logs is gone")),
+            false => Ok(()),
+        }
+    }
+
+    fn send_batch(&mut self) {
+        let batch = Command::Batch(std::mem::take(&mut self.batch));
+        self.is_full = match self.commands.try_send(batch) {
+            Ok(()) => false,
+            Err(
+                TrySendError::Full(Command::Batch(batch))
+                | TrySendError::Disconnected(Command::Batch(batch)),
+            ) => {
+                self.batch = batch;
+                true
+            }
+            Err(_) => true,
+        };
+    }
+
+    /// Rings that are gone need not be remembered. Behind the last batch, so that it is known by then.
+    fn tell_of_rings(&mut self, cluster: &Cluster) {
+        let version = cluster.rings_version();
+        if self.rings_version == Some(version) || !self.batch.is_empty() {
+            return;
+        }
+        let rings: Vec<SourceId> = cluster.rings().map(|ring| SourceId(ring.0)).collect();
+        self.receipts.retain(|source, _| rings.contains(source));
+        if self.commands.try_send(Command::Rings(rings)).is_ok() {
+            self.rings_version = Some(version);
+        }
+    }
+
+    fn on_reply(&mut self, reply: Reply, cluster: &mut Cluster) {
+        match reply {
+            Reply::Released { source, below } => {
+                if let Some(last) = self.receipts.get(&source) {
+                    cluster.release(Receipt {
+                        number: below.saturating_sub(1),
+                        ..*last
+                    });
+                }
+            }
+            Reply::Told(event) => tell::tell(&event),
+            Reply::Refused(why) => say("log_records_refused", &format_args!("why={why:?}")),
+            Reply::Failing(why) => {
+                log::error!("event=log_disk_failing error={why:?}");
+                say("log_disk_failing", &format_args!("error={why:?}"));
+            }
+            Reply::Works => say("log_disk_works", &format_args!("")),
+            Reply::Finished => self.is_finished = true,
+        }
+    }
+
+    /// Is everything that came with the thread?
+    pub(super) fn is_idle(&self) -> bool {
+        self.batch.is_empty() && !self.is_full
+    }
+
+    /// Waits for the thread, at most until then.
+    pub(super) fn wait(&mut self, cluster: &mut Cluster, until: Instant) {
+        if let Ok(reply) = self.replies.recv_deadline(until) {
+            self.on_reply(reply, cluster);
+        }
+    }
+
+    /// Has all written and released, and the files closed as the layout says. False: not in time.
+    pub(super) fn finish(&mut self, cluster: &mut Cluster, until: Instant) -> bool {
+        let sent = self.commands.send_deadline(Command::Finish, until).is_ok();
+        while sent && !self.is_finished {
+            match self.replies.recv_deadline(until) {
+                Ok(reply) => self.on_reply(reply, cluster),
+                Err(_) => break,
+            }
+        }
+        self.is_finished
+    }
+}
+
+/// When an orderly end that begins now is over: the taking of what is left, and all of it.
+pub(super) fn limits(now: Instant) -> (Instant, Instant) {
+    (now + DRAIN_LIMIT, now + END_LIMIT)
+}

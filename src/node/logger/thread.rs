@@ -1,0 +1,292 @@
+//! The writer thread: the only one that touches a logger's files.
+//!
+//! Owns: the directory and what is known of it. Waits for batches, and when a rotation or a sync is due;
+//! else for nothing. What the disk refuses is tried again, ever more slowly, and meanwhile batches stay
+//! where they are.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use super::Config;
+use super::disk::Disk;
+use super::retry::{GivenUp, Retry};
+use super::words::{Command, Reply};
+use crate::data::Timestamp;
+use crate::logging::LogPath;
+use crate::logging::files::expiry::leftovers;
+use crate::logging::files::{Action, LogFiles, Outcome, PathId, SourceId};
+use crate::logging::frame::WriterFrame;
+use crate::logging::message::WriterId;
+use crate::logging::spec::Fsync;
+use crate::logging::writers::Writers;
+use crate::sys::clock;
+
+/// Bytes that are taken from waiting batches before they are written together.
+const GATHERED_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes that wait for a file which cannot be made. With more, no batch is taken.
+const WAITING_BYTES_MAX: usize = 32 << 20;
+
+/// Open files are looked at this often, if something is written: whether they still are what they were.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Records of this node itself.
+struct Own {
+    source: SourceId,
+    next: u64,
+    /// Who waits for which.
+    waiting: VecDeque<(u64, Sender<()>)>,
+}
+
+/// The thread's belongings.
+pub(super) struct Thread {
+    commands: Receiver<Command>,
+    pub(super) retry: Retry,
+    pub(super) disk: Disk,
+    pub(super) files: LogFiles<WriterFrame>,
+    pub(super) writers: Writers,
+    /// Whose lines each open path takes now.
+    pub(super) opened: BTreeMap<LogPath, (PathId, WriterId)>,
+    /// The last record's source, writer and path.
+    pub(super) last: Option<(SourceId, WriterId, PathId)>,
+    own: Own,
+    /// Rings that are there; of others nothing comes, which is to be seen to after the next flush.
+    rings: Option<BTreeSet<SourceId>>,
+    rotates: bool,
+    pub(super) syncs: bool,
+    looked: Instant,
+    /// Why a record was refused since the last flush, and how many were.
+    pub(super) refused: Option<(String, u64)>,
+    /// An orderly end is asked for.
+    ends: bool,
+}
+
+impl Thread {
+    /// Finds out what a predecessor left. `own`: under which id this node's own records stand.
+    pub(super) fn begin(
+        config: &Config,
+        own: SourceId,
+        commands: Receiver<Command>,
+        mut retry: Retry,
+    ) -> Result<Self, GivenUp> {
+        let disk = retry.until_done(|| Disk::open(&config.directory))?;
+        let slots = retry.until_done(|| disk.slots())?;
+        let slots = slots.each_ref().map(Option::as_deref);
+        let writers = retry.until_done(|| disk.writers())?;
+        let writers = writers.as_deref().and_then(Writers::decode);
+        let mut thread = Self {
+            files: LogFiles::new(config.settings(), WriterFrame, slots, now()),
+            writers: writers.unwrap_or_default(),
+            commands,
+            retry,
+            disk,
+            opened: BTreeMap::new(),
+            last: None,
+            own: Own {
+                source: own,
+                next: 0,
+                waiting: VecDeque::new(),
+            },
+            rings: None,
+            rotates: config.rotates(),
+            syncs: config.spec.fsync != Fsync::Never,
+            looked: clock::monotonic(),
+            refused: None,
+            ends: false,
+        };
+        thread.carry_out()?;
+        if thread.rotates {
+            thread.rotate_leftovers(config)?;
+        }
+        Ok(thread)
+    }
+
+    /// Files that the state does not know are out of the way then.
+    fn rotate_leftovers(&mut self, config: &Config) -> Result<(), GivenUp> {
+        let Self {
+            retry, disk, files, ..
+        } = self;
+        let names = retry.until_done(|| disk.names())?;
+        let settings = config.settings();
+        let known: Vec<String> = files.paths().map(ToString::to_string).collect();
+        let known = known.iter().map(String::as_str).collect();
+        let names = names.iter().map(String::as_str);
+        for path in leftovers(names, &settings.extension, &settings.naming, &known) {
+            if let Ok(path) = files.open(&path, &[]) {
+                files.rotate(path, now());
+            }
+        }
+        self.carry_out()
+    }
+
+    /// Writes until the loop wants nothing more, or for an orderly end.
+    pub(super) fn turns(mut self) -> Result<(), GivenUp> {
+        while !self.ends {
+            if self.files.waiting_bytes() > WAITING_BYTES_MAX {
+                self.retry.wait(LOOK_EVERY)?;
+                self.flush()?;
+                continue;
+            }
+            let command = match self.deadline() {
+                None => self.commands.recv().map_err(RecvTimeoutError::from),
+                Some(deadline) => self.commands.recv_deadline(deadline),
+            };
+            match command {
+                Ok(command) => {
+                    self.take(command)?;
+                    self.take_more()?;
+                    self.flush()?;
+                }
+                Err(RecvTimeoutError::Timeout) if self.files.waiting_bytes() > 0 => self.flush()?,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.files.tick(now());
+                    self.carry_out()?;
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+        self.finish()
+    }
+
+    fn finish(mut self) -> Result<(), GivenUp> {
+        if self.rotates {
+            self.files.rotate_all(now());
+        }
+        self.files.checkpoint();
+        self.carry_out()?;
+        self.retry.replies.send(Reply::Finished);
+        self.retry.replies.wake();
+        Ok(())
+    }
+
+    /// When there is something to do though nothing comes.
+    fn deadline(&self) -> Option<Instant> {
+        let again = (self.files.waiting_bytes() > 0).then_some(LOOK_EVERY);
+        let tick = self.files.next_tick().map(|due| {
+            let left = due.nanos().saturating_sub(now().nanos());
+            Duration::from_nanos(u64::try_from(left).unwrap_or(0))
+        });
+        let wait = again.into_iter().chain(tick).min()?;
+        clock::monotonic().checked_add(wait)
+    }
+
+    fn take(&mut self, command: Command) -> Result<(), GivenUp> {
+        match command {
+            Command::Batch(batch) => {
+                for (source, number, payload) in batch.records() {
+                    self.take_record(source, number, payload)?;
+                }
+            }
+            Command::Own { payload, written } => {
+                let number = self.own.next;
+                self.own.next += 1;
+                if self.take_record(self.own.source, number, &payload)? {
+                    self.own.waiting.push_back((number, written));
+                }
+            }
+            Command::Rings(rings) => self.rings = Some(rings.into_iter().collect()),
+            Command::Finish => self.ends = true,
+        }
+        Ok(())
+    }
+
+    /// What is there already is written together with the first.
+    fn take_more(&mut self) -> Result<(), GivenUp> {
+        while !self.ends && self.files.waiting_bytes() < GATHERED_BYTES_MAX {
+            let Ok(command) = self.commands.try_recv() else {
+                break;
+            };
+            self.take(command)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), GivenUp> {
+        let at = clock::monotonic();
+        if at.saturating_duration_since(self.looked) >= LOOK_EVERY {
+            self.looked = at;
+            self.files.look(now());
+        }
+        self.files.flush(now());
+        self.carry_out()?;
+        self.let_go();
+        if let Some((why, count)) = self.refused.take() {
+            let text = format!("{why}; records={count}");
+            self.retry.replies.send(Reply::Refused(text));
+        }
+        self.retry.replies.wake();
+        Ok(())
+    }
+
+    /// Forgets rings that are gone, and writers of whom nothing can come any more.
+    fn let_go(&mut self) {
+        let Some(rings) = self.rings.take() else {
+            return;
+        };
+        let own = self.own.source;
+        let waits = self
+            .files
+            .retain(|source| source == own || rings.contains(&source));
+        let forgets = if rings.is_empty() && self.own.next == 0 {
+            self.writers = Writers::default();
+            true
+        } else {
+            self.writers
+                .retain(|source| source == own || rings.contains(&source))
+        };
+        if forgets {
+            self.last = None;
+            self.opened.clear();
+        }
+        self.rings = waits.then_some(rings);
+    }
+
+    fn carry_out(&mut self) -> Result<(), GivenUp> {
+        while let Some(action) = self.files.action() {
+            let outcome = match action {
+                Action::Release { source, below } if *source == self.own.source => {
+                    self.own.were_written(*below);
+                    Outcome::Done
+                }
+                Action::Release { source, below } => {
+                    let (source, below) = (*source, *below);
+                    let released = Reply::Released { source, below };
+                    self.retry.replies.send(released);
+                    Outcome::Done
+                }
+                Action::Report(event) => {
+                    self.retry.replies.send(Reply::Told(event.clone()));
+                    self.retry.replies.wake();
+                    Outcome::Done
+                }
+                action => {
+                    let acted = self.disk.act(action);
+                    match self.retry.tried(acted)? {
+                        Some(outcome) => outcome,
+                        None => continue,
+                    }
+                }
+            };
+            self.files.done(outcome);
+        }
+        Ok(())
+    }
+}
+
+impl Own {
+    fn were_written(&mut self, below: u64) {
+        let is_written = |(number, _): &(u64, _)| *number < below;
+        while self.waiting.front().is_some_and(is_written)
+            && let Some((_, written)) = self.waiting.pop_front()
+        {
+            // Whoever asked may have waited long enough.
+            let _ = written.send(());
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    clock::wall().into()
+}

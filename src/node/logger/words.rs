@@ -1,0 +1,111 @@
+//! What the loop and the writer thread tell one another.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use crate::logging::files::{Event, SourceId};
+
+/// With so many bytes a batch goes to the thread before the turn is over.
+pub(super) const BATCH_BYTES: usize = 256 * 1024;
+
+/// Batches that wait for the thread. With more, bulk rings are held, and fill.
+pub(super) const BATCHES_MAX: usize = 4;
+
+/// Records as they came, one behind the other.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    records: Vec<Entry>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    source: SourceId,
+    number: u64,
+    /// Where its payload ends.
+    end: usize,
+}
+
+impl Batch {
+    pub(super) fn push(&mut self, source: SourceId, number: u64, payload: &[u8]) {
+        self.bytes.extend_from_slice(payload);
+        let end = self.bytes.len();
+        self.records.push(Entry {
+            source,
+            number,
+            end,
+        });
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Source, number and payload of each.
+    pub(super) fn records(&self) -> impl Iterator<Item = (SourceId, u64, &[u8])> {
+        let begins = std::iter::once(0).chain(self.records.iter().map(|record| record.end));
+        self.records.iter().zip(begins).map(|(record, begin)| {
+            let payload = self.bytes.get(begin..record.end).unwrap_or_default();
+            (record.source, record.number, payload)
+        })
+    }
+}
+
+/// To the thread.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Write these.
+    Batch(Batch),
+    /// Nothing comes any more of any ring but these.
+    Rings(Vec<SourceId>),
+    /// Write a record of this node itself, and say so when it stands.
+    Own {
+        payload: Arc<[u8]>,
+        written: Sender<()>,
+    },
+    /// Come to an orderly end.
+    Finish,
+}
+
+/// From the thread.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// Records of a source with lower numbers need not come again.
+    Released { source: SourceId, below: u64 },
+    /// Something became of the files.
+    Told(Event),
+    /// A record was not written, and is released: by the fault of who sent it.
+    Refused(String),
+    /// The disk does not do what it is to do; it is tried again and again.
+    Failing(String),
+    /// It does again.
+    Works,
+    /// That was the orderly end.
+    Finished,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_come_out_of_a_batch_as_they_went_in() {
+        let mut batch = Batch::default();
+        assert!(batch.is_empty());
+        let records: [(_, _, &[u8]); 3] = [
+            (SourceId(1), 7, b"one"),
+            (SourceId(2), 0, b""),
+            (SourceId(1), 8, b"three"),
+        ];
+        for (source, number, payload) in records {
+            batch.push(source, number, payload);
+        }
+        assert!(batch.records().eq(records));
+        assert_eq!(batch.bytes(), 8);
+    }
+}
