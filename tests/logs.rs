@@ -21,6 +21,7 @@ use cluster::logging::streams::{Filter, LogError, StreamSpec};
 use cluster::logging::{Column, LogPath, Schema, StreamId};
 use cluster::node::Cluster;
 use cluster::node::cluster::LocalSink;
+use cluster::node::endpoint::Outbox;
 use cluster::shm::board::State;
 use cluster::sys::clock;
 use diary::{Diary, PATIENCE, layout_with, sit, until_last};
@@ -103,6 +104,25 @@ fn records_go_to_the_loggers_in_turn_after_the_writer() {
         assert_eq!((wrote[0], wrote.len()), ("create", 6));
     }
     assert_eq!(worker.log_lines_dropped(), 0);
+}
+
+/// Shows: a record costs its writer no memory, whichever logger has its turn.
+#[test]
+fn a_record_takes_no_memory() {
+    let (stem, places) = cluster_of(&NODES, LogSpec::default());
+    let _loggers = [0, 1].map(|at| Logger::sit(&stem, places[at]));
+    let mut worker = writer(&stem, places[3]);
+    worker.init().unwrap();
+    let last = "up logger-2 active=0 known=true";
+    until_last(&mut worker, &mut Diary::default(), last);
+    assert!((0..10).all(|n| write(&mut worker, n)));
+    let (stream, values) = (stream(), [Value::Count(7)]);
+    let taken = allocation_counter::measure(|| {
+        for _ in 0..100 {
+            assert_eq!(worker.log_write(&stream, &values), Ok(true));
+        }
+    });
+    assert_eq!(taken.count_total, 0);
 }
 
 /// Shows: by batch, one logger has so many records before the other has its turn.
@@ -287,6 +307,40 @@ fn nodes_log_what_they_see() {
             .iter()
             .any(|line| line.contains("\tworker-1\t") && line.ends_with("UP\t-"))
     );
+}
+
+/// Shows: trouble that a handler is told of stands in `reporter.log`, and so does a path that was taken.
+#[test]
+fn what_goes_wrong_is_in_the_reporters_log() {
+    let nodes = [NODES[0], NODES[2], NODES[3]];
+    let (stem, places) = cluster_of(&nodes, LogSpec::default());
+    let mut logger = Logger::sit(&stem, places[0]);
+    let mut manager = writer(&stem, places[1]);
+    manager.subscribe("raw").unwrap();
+    manager.init().unwrap();
+    let mut worker = sit(&stem, places[2]);
+    worker.init().unwrap();
+    let mut diary = Diary::default();
+    until_last(&mut manager, &mut diary, "up worker-1 active=1 known=true");
+    assert!(AsMut::<Outbox>::as_mut(&mut worker).publish(b"raw", b"\xff\xff"));
+    until_last(&mut manager, &mut diary, "trouble local_error");
+    let mut filter = Filter::new("second");
+    filter.path = Some(LogPath::parse("cluster").unwrap());
+    manager.log_streams().add_filter(&stream(), filter).unwrap();
+    assert!(write(&mut manager, 1));
+    manager.flush_logs();
+    logger.until("the path", |logger| logger.lines("cluster-2") == ["1"]);
+    logger.until("both", |logger| logger.lines("reporter").len() == 2);
+    let [trouble, taken] = logger.lines("reporter").try_into().unwrap();
+    assert!(
+        trouble.contains("\tReporter::ERROR\tlocal_error: what came on \"raw\" cannot be read"),
+        "{trouble}"
+    );
+    assert!(
+        taken.contains("\tReporter::WARNING\tthe filter \"second\""),
+        "{taken}"
+    );
+    assert!(taken.ends_with("\tmanager"), "{taken}");
 }
 
 /// Remembers what it took.

@@ -126,6 +126,7 @@ impl Cluster {
             is_safe &= sending.send(&line, &mut around);
         });
         for taken in streams.take_paths_taken() {
+            log::warn!("event=log_path_taken error={:?}", taken.to_string());
             self.report(ReporterLevel::Warning, &taken.to_string());
         }
         written.map(|_| is_safe)

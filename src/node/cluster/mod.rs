@@ -2,7 +2,7 @@
 //!
 //! Duty: joins an [`Endpoint`] and the pure framework. The board says who is up, which is what backends
 //! between hosts learn by greetings; the rest is the same for all backends. Owns: the endpoint. Leaves
-//! to others: what an event means (the program's [`Handler`]).
+//! to others: what an event means (the program's [`Handler`]), and writing log files ([`LocalSink`]).
 //!
 //! What holds for a handler:
 //!

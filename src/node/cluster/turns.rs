@@ -39,6 +39,7 @@ impl Cluster {
         while !self.leaves {
             self.turn(handler, None)?;
         }
+        self.flush_logs();
         // What streams have queued would be lost with this node.
         let until = clock::monotonic() + FAREWELL;
         self.endpoint
