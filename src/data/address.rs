@@ -8,7 +8,7 @@ use std::str::FromStr;
 const V4_PREFIX: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 /// An IP address: 16 bytes in network order, IPv4 as `::ffff:a.b.c.d`. Ordered byte by byte, so that
-/// IPv4 addresses stand together.
+/// IPv4 addresses stand together. Format v1, address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address([u8; 16]);
 

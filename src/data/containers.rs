@@ -6,12 +6,12 @@ use std::mem;
 
 use super::Value;
 
-/// A member of a set, or a key of a table, that is there twice.
+/// A member of a set, or a key of a table, that is there twice. Broker calls such a message invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a set or a table holds the same value twice")]
 pub struct Duplicate;
 
-/// Unique values in order.
+/// Unique values in order. Format v1, set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Set(Vec<Value>);
 
@@ -117,7 +117,7 @@ impl<'a> IntoIterator for &'a Set {
     }
 }
 
-/// Unique keys in order, each with a value.
+/// Unique keys in order, each with a value. Format v1, table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Table(Vec<(Value, Value)>);
 

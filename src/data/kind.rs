@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// What a value is. The order is that of the tags, and so of values of different kinds.
+/// What a value is. The order is that of the tags, and so of values of different kinds; Broker's
+/// `data::type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Kind {
@@ -58,7 +59,7 @@ impl Kind {
         Self::Vector,
     ];
 
-    /// The byte that begins a value of this kind in binary.
+    /// The byte that begins a value of this kind in binary. Format v1.
     #[must_use]
     pub const fn tag(self) -> u8 {
         self as u8
@@ -70,7 +71,7 @@ impl Kind {
         Self::ALL.get(usize::from(tag)).copied()
     }
 
-    /// Its name in JSON, under `@data-type`.
+    /// Its name in JSON, under `@data-type`. JSON v1.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -5,6 +5,9 @@
 //! * [`message`] puts Zeek's events, log records and batches on top.
 //! * [`typed`] turns Rust types into values and back, by `serde`.
 //!
+//! *Format v1* and *JSON v1* are Broker's two; names in backquotes that are not this module's are Broker's
+//! own, without `broker::`, or those of Zeek's scripts.
+//!
 //! Everything here is pure: bytes in, values out, nothing is opened and no clock is read. What comes
 //! from outside is bounded by [`DEPTH_MAX`] and by the length of the input; arbitrary bytes give an
 //! error, never a panic, and never take more than a fixed multiple of their own length.

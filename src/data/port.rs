@@ -49,7 +49,7 @@ impl Protocol {
     }
 }
 
-/// A transport port. Ordered by number, then by protocol.
+/// A transport port. Ordered by number, then by protocol. Format v1, port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Port {
     /// The port's number.

@@ -9,7 +9,7 @@ use super::Address;
 const V4_BITS_BEFORE: u8 = 96;
 
 /// A network. The bits of the address behind the length are zero, always. The length counts on the
-/// scale of 128 bits, 96 and more for IPv4.
+/// scale of 128 bits, 96 and more for IPv4. Format v1, subnet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subnet {
     address: Address,

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A point in time: nanoseconds since 1970 in UTC, negative before. Covers the years 1677 to 2262.
+/// A point in time: nanoseconds since 1970 in UTC, negative before. Covers the years 1677 to 2262. Format
+/// v1, timestamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// A span of time in nanoseconds, either way; at most 292 years.
+/// A span of time in nanoseconds, either way; at most 292 years. Format v1, timespan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timespan(i64);
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::{Address, Kind, Port, Set, Subnet, Table, Timespan, Timestamp};
 
 /// One value. `PartialEq`, `Ord` and `Hash` follow the order in which Broker writes sets and tables;
-/// [`Display`](std::fmt::Display) is Broker's own notation.
+/// [`Display`](std::fmt::Display) is Broker's own notation. It is Broker's `data`.
 #[derive(Clone, Debug, Default)]
 pub enum Value {
     /// Nothing; an unset field of a record.

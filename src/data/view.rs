@@ -8,7 +8,8 @@ use super::binary::{DecodeError, Reader, Reason, Token};
 use super::{Address, Kind, Port, Subnet, Timespan, Timestamp};
 
 /// The bytes of exactly one value, checked: its lengths fit and it is not too deep. Whether a set or
-/// a table holds the same thing twice is only seen by [`decode`](View::decode).
+/// a table holds the same thing twice is only seen by [`decode`](View::decode). Stands for Broker's
+/// `variant`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct View<'a> {
     bytes: &'a [u8],

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::{EventError, NodeId};
 use crate::names::NodeName;
 
-/// What a node is told of its cluster. Raised locally only.
+/// What a node is told of its cluster. Raised locally only; the seeds'
+/// `Cluster::node_up` and `Cluster::node_down`, and what `Cluster::log` is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterEvent {
     /// `Cluster::node_up`: a node can be published to. Never of this node itself.
@@ -30,7 +31,8 @@ pub enum ClusterEvent {
     BackendError(BackendError),
 }
 
-/// What is wrong with a greeting or a loss. A peer's fault, or the layout's.
+/// What is wrong with a greeting or a loss. A peer's fault, or the layout's. What the seeds' reporter is
+/// told in `Cluster::hello`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MembershipError {
     /// It is not in the layout.
@@ -113,7 +115,7 @@ pub struct BackendError {
 }
 
 impl BackendError {
-    /// The tag of what a Broker endpoint reports.
+    /// `broker_error`: the tag of what a Broker endpoint reports.
     pub const BROKER: &str = "broker_error";
 }
 

@@ -43,7 +43,8 @@ pub enum Param {
     Record,
 }
 
-/// Why values are no event. The caller's fault.
+/// Why values are no event. The caller's fault. What the seeds' `Cluster::make_event` and
+/// `Cluster::publish` report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// The event has no name: what an earlier refusal left.
@@ -91,7 +92,8 @@ pub enum EventError {
     },
 }
 
-/// An event's declaration. Nodes that exchange an event declare it alike.
+/// An event's declaration. Nodes that exchange an event declare it alike. Stands for `event` in the seeds'
+/// scripts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventType {
     name: Cow<'static, str>,

@@ -18,7 +18,7 @@ use crate::pool::{self, PoolError, Pools};
 /// The key of the round robin among loggers; one cursor for all streams.
 const RR_LOG_KEY: &[u8] = b"Cluster::rr_log_topic";
 
-/// One node's view of who is there.
+/// One node's view of who is there: `Cluster::nodes`, with the `id` of who is connected.
 #[derive(Clone, Debug)]
 pub struct Membership {
     roster: Roster,
@@ -85,7 +85,8 @@ impl Membership {
         events
     }
 
-    /// A process is gone: its connection was lost or ended, by either side.
+    /// `Broker::peer_lost`, and `Broker::peer_removed` too: a process is gone; its connection was lost or
+    /// ended, by either side.
     #[must_use]
     pub fn left(&mut self, id: &NodeId) -> Vec<ClusterEvent> {
         let Some(name) = self.names.remove(id) else {
@@ -125,7 +126,7 @@ impl Membership {
         Ok(events)
     }
 
-    /// The layout, as this node sees it.
+    /// `Cluster::nodes`: the layout, as this node sees it.
     #[must_use]
     pub fn roster(&self) -> &Roster {
         &self.roster
@@ -186,7 +187,8 @@ impl Membership {
             .count()
     }
 
-    /// Whether this node writes logs: it is a logger, or a manager where that is the logger.
+    /// `Log::enable_local_logging`: whether this node writes logs. It is a logger then, or a manager where
+    /// that is the logger.
     #[must_use]
     pub fn writes_logs(&self) -> bool {
         match self.roster.local_node_type() {

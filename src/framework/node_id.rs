@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::names::LifeId;
 
-/// A node id, as the backend that it belongs to forms it.
+/// A node id, as the backend that it belongs to forms it; what `Cluster::node_id` gives.
 ///
 /// Nodes of one host have that of their life on the board. The others are how nodes on other backends of
 /// the seeds are called, so that those are known by the same names here; no backend of this build forms

@@ -24,7 +24,7 @@ pub enum RosterError {
     },
 }
 
-/// Who is in the cluster, and which of them this node is.
+/// Who is in the cluster, and which of them this node is: `Cluster::nodes` and `Cluster::node`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Roster {
     nodes: BTreeMap<NodeName, Node>,
@@ -60,7 +60,7 @@ impl Roster {
         self.local.is_some()
     }
 
-    /// This node's name.
+    /// `Cluster::node`: this node's name.
     #[must_use]
     pub fn local(&self) -> Option<&NodeName> {
         self.local.as_ref()
@@ -96,7 +96,7 @@ impl Roster {
         self.nodes.get_key_value(name)
     }
 
-    /// All nodes, in the bytewise order of their names.
+    /// `Cluster::nodes`: all nodes, in the bytewise order of their names.
     #[must_use]
     pub fn nodes(&self) -> &BTreeMap<NodeName, Node> {
         &self.nodes

@@ -21,7 +21,7 @@ pub struct FullyConnected {
     pub resending: bool,
 }
 
-/// One node's way to be fully connected.
+/// One node's way to be fully connected, of `Cluster::Experimental`.
 #[derive(Clone, Debug)]
 pub struct Connecting {
     own: FullyConnected,
@@ -120,7 +120,7 @@ fn to_reach(roster: &Roster, visibility: Visibility) -> BTreeSet<NodeName> {
     }
 }
 
-/// The manager's count of who is fully connected.
+/// The manager's count of who is fully connected, of `Cluster::Experimental`.
 #[derive(Clone, Debug)]
 pub struct Starting {
     /// Who has not reported.

@@ -46,7 +46,7 @@ impl Filter {
     }
 
     /// Adds a prefix, and removes those it covers. Returns whether the filter has changed: it has not if
-    /// the prefix was covered already.
+    /// the prefix was covered already. Broker's `filter_extend`.
     ///
     /// # Errors
     /// [`TooLong`]: no topic could begin with it. The filter has not changed.

@@ -16,7 +16,7 @@ pub use tree::PrefixTree;
 /// The longest topic, in bytes: what its length field on the wire can say.
 pub const TOPIC_BYTES_MAX: usize = u16::MAX as usize;
 
-/// What the topics that are not for users begin with.
+/// What the topics that are not for users begin with; Broker's `topic::reserved`.
 pub const RESERVED: &[u8] = b"<$>";
 
 /// What the topics that never leave their endpoint, nor enter its filter, begin with.

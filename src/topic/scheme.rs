@@ -16,12 +16,13 @@ pub const LOGGER_POOL: &str = "logger";
 
 /// What topics of changes of tables begin with, in both schemes.
 pub const TABLE_PREFIX: &str = "zeek/table/";
-/// What topics of the control framework begin with.
+/// `Control::topic_prefix`: what topics of the control framework begin with.
 pub const CONTROL: &str = "zeek/control";
-/// The topic of the supervisor.
+/// `SupervisorControl::topic_prefix`: the topic of the supervisor.
 pub const SUPERVISOR: &str = "zeek/supervisor";
 
-/// How the parts of a topic are set apart.
+/// How the parts of a topic are set apart. Slashes are those of the seeds' Broker backend, dots those of
+/// their `ZeroMQ` backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TopicScheme {
     /// `zeek/cluster/worker`, as with Broker; prefixes carry the slash themselves.
@@ -32,7 +33,8 @@ pub enum TopicScheme {
 }
 
 /// A function of the program's that makes a topic of a name or an id. What it makes has to end so that no
-/// other one begins with it.
+/// other one begins with it. Stands for a redefinition of `Cluster::node_topic` or
+/// `Cluster::nodeid_topic`.
 #[derive(Clone, Copy, Debug)]
 pub struct TopicFunction(pub fn(&str) -> String);
 
@@ -44,7 +46,7 @@ impl PartialEq for TopicFunction {
 
 impl Eq for TopicFunction {}
 
-/// The topics of a cluster as they are in force.
+/// The topics of a cluster as they are in force: `Cluster::logger_topic` and the like.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topics {
     /// How `node_topic` and `nodeid_topic` are put together.
@@ -138,7 +140,8 @@ impl Topics {
         (!id.is_empty()).then_some(id)
     }
 
-    /// The topic that reaches every node of a type, for the types that have one.
+    /// The topic that reaches every node of a type, for the types that have one: `Cluster::logger_topic`,
+    /// `manager_topic`, `proxy_topic` and `worker_topic`.
     #[must_use]
     pub fn type_topic(&self, node_type: Role) -> Option<&str> {
         match node_type {
@@ -163,7 +166,7 @@ impl Topics {
         format!("{}{stream}", self.log_prefix)
     }
 
-    /// The topic of a pool that says nothing else.
+    /// The topic of a pool that says nothing else; it is its `PoolSpec$topic`.
     #[must_use]
     pub fn pool_topic(&self, pool: &str) -> String {
         self.scheme.topic("pool") + self.scheme.separator() + pool

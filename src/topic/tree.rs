@@ -25,7 +25,8 @@ const SEPARATORS: [u8; 2] = [b'/', b'.'];
 /// The node of the empty prefix.
 const ROOT: usize = 0;
 
-/// From prefixes to values of type `T`, as a rule links or subscribers.
+/// From prefixes to values of type `T`, as a rule links or subscribers; stands for
+/// Broker's `prefix_matcher`.
 ///
 /// Each value stands at most once under the same prefix. Takes memory for the prefixes that stand in it,
 /// and for as many nodes as once stood in it.

@@ -3,7 +3,7 @@
 use super::{DecodeError, Reader, Reason, Token};
 use crate::data::{Set, Table, Value, View};
 
-/// Decodes the one value that the bytes are.
+/// Decodes the one value that the bytes are. Format v1.
 ///
 /// # Errors
 /// [`DecodeError`] says where the bytes stop to be a value, and why.

@@ -7,7 +7,7 @@ use crate::data::{Address, Kind, Port, Subnet, Timespan, Timestamp, Value};
 /// is cut to this; no frame of any transport holds as much.
 const LENGTH_MAX: usize = u32::MAX as usize;
 
-/// Appends a value to a buffer.
+/// Appends a value to a buffer. Format v1.
 ///
 /// Recurses as deep as the value is. A value deeper than [`DEPTH_MAX`](crate::data::DEPTH_MAX) is
 /// written, and refused by those who read it.
@@ -16,7 +16,7 @@ pub fn encode(value: &Value, out: &mut Vec<u8>) {
 }
 
 /// Appends values to a buffer piece by piece, without a [`Value`] in between. After
-/// [`vector`](Self::vector) and its like the caller owes as many values as it said.
+/// [`vector`](Self::vector) and its like the caller owes as many values as it said. Format v1.
 #[derive(Debug)]
 pub struct Encoder<'a> {
     out: &'a mut Vec<u8>,
@@ -74,84 +74,85 @@ impl<'a> Encoder<'a> {
         self.out.extend_from_slice(view.bytes());
     }
 
-    /// Nothing.
+    /// Nothing. Format v1, none.
     pub fn none(&mut self) {
         self.tag(Kind::None);
     }
 
-    /// A boolean.
+    /// A boolean. Format v1, boolean.
     pub fn boolean(&mut self, content: bool) {
         self.tag(Kind::Boolean);
         self.out.push(u8::from(content));
     }
 
-    /// A count.
+    /// A count. Format v1, count.
     pub fn count(&mut self, content: u64) {
         self.fixed(Kind::Count, content.to_be_bytes());
     }
 
-    /// An integer.
+    /// An integer. Format v1, integer.
     pub fn integer(&mut self, content: i64) {
         self.fixed(Kind::Integer, content.to_be_bytes());
     }
 
-    /// A real, as Broker packs it.
+    /// A real, as Broker packs it. Format v1, real.
     pub fn real(&mut self, content: f64) {
         self.fixed(Kind::Real, real::pack(content).to_be_bytes());
     }
 
-    /// A string.
+    /// A string. Format v1, string.
     pub fn string(&mut self, content: &[u8]) {
         self.tag(Kind::String);
         self.bytes(content);
     }
 
-    /// An address.
+    /// An address. Format v1, address.
     pub fn address(&mut self, content: Address) {
         self.fixed(Kind::Address, content.bytes());
     }
 
-    /// A subnet.
+    /// A subnet. Format v1, subnet.
     pub fn subnet(&mut self, content: Subnet) {
         self.fixed(Kind::Subnet, content.address().bytes());
         self.out.push(content.stored_length());
     }
 
-    /// A port.
+    /// A port. Format v1, port.
     pub fn port(&mut self, content: Port) {
         self.fixed(Kind::Port, content.number.to_be_bytes());
         self.out.push(content.protocol.number());
     }
 
-    /// A timestamp.
+    /// A timestamp. Format v1, timestamp.
     pub fn timestamp(&mut self, content: Timestamp) {
         self.fixed(Kind::Timestamp, content.nanos().to_be_bytes());
     }
 
-    /// A timespan.
+    /// A timespan. Format v1, timespan.
     pub fn timespan(&mut self, content: Timespan) {
         self.fixed(Kind::Timespan, content.nanos().to_be_bytes());
     }
 
-    /// The label of an enum's value.
+    /// The label of an enum's value. Format v1, enum value.
     pub fn enum_value(&mut self, label: &[u8]) {
         self.tag(Kind::EnumValue);
         self.bytes(label);
     }
 
-    /// The head of a set: so many values follow, in order and unique.
+    /// The head of a set: so many values follow, in order and unique. Format v1, set.
     pub fn set(&mut self, members: usize) {
         self.tag(Kind::Set);
         self.length(members);
     }
 
-    /// The head of a table: so many pairs of key and value follow, in the order of the keys.
+    /// The head of a table: so many pairs of key and value follow, in the order of the keys. Format v1,
+    /// table.
     pub fn table(&mut self, entries: usize) {
         self.tag(Kind::Table);
         self.length(entries);
     }
 
-    /// The head of a vector: so many values follow.
+    /// The head of a vector: so many values follow. Format v1, vector.
     pub fn vector(&mut self, members: usize) {
         self.tag(Kind::Vector);
         self.length(members);

@@ -5,7 +5,7 @@ use super::real;
 use crate::data::cursor::Cursor;
 use crate::data::{Address, DEPTH_MAX, Kind, Port, Protocol, Subnet, Timespan, Timestamp};
 
-/// Bytes that are no value. The sender's fault: drop the message.
+/// Bytes that are no value. The sender's fault: drop the message. Format v1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed value at byte {offset}: {reason}")]
 pub struct DecodeError {

@@ -4,7 +4,7 @@ use super::tree::{Json, Object};
 use super::{DATA, KEY, TOPIC, TYPE, VALUE, time};
 use crate::data::{DEPTH_MAX, Kind, Set, Table, Value};
 
-/// Text that is no value in JSON. The sender's fault.
+/// Text that is no value in JSON. The sender's fault. JSON v1.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// Not JSON at all, or deeper than is read.
@@ -67,7 +67,7 @@ pub enum JsonReason {
     Depth,
 }
 
-/// Reads the value that a text is. Members beside its own two are not looked at.
+/// Reads the value that a text is. Members beside its own two are not looked at. JSON v1.
 ///
 /// # Errors
 /// [`JsonError`] says what is wrong, and where.
@@ -75,7 +75,8 @@ pub fn decode(text: &[u8]) -> Result<Value, JsonError> {
     Ok(value_of(&object(text)?)?)
 }
 
-/// Reads a data message: its topic and its value. Its `type` is not looked at, as in Zeek.
+/// Reads a data message: its topic and its value. Its `type` is not looked at, as in Zeek. JSON v1,
+/// `data-message`.
 ///
 /// # Errors
 /// [`JsonError`] says what is wrong, and where.

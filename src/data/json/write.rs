@@ -5,12 +5,12 @@ use std::fmt::{self, Write};
 use super::{DATA, TYPE, time};
 use crate::data::{Value, display};
 
-/// Appends a value.
+/// Appends a value. JSON v1.
 pub fn encode(value: &Value, out: &mut Vec<u8>) {
     Writer { out }.value(value);
 }
 
-/// Appends a data message: the value's own members beside the topic.
+/// Appends a data message: the value's own members beside the topic. JSON v1, `data-message`.
 pub fn encode_data_message(topic: &str, value: &Value, out: &mut Vec<u8>) {
     let mut writer = Writer { out };
     writer.raw("{\"type\":\"data-message\",\"topic\":");

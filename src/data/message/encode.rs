@@ -14,8 +14,8 @@ fn head(out: &mut Vec<u8>, message: MessageType, members: usize) -> Encoder<'_> 
     encoder
 }
 
-/// Appends an event. Without metadata the field is left out; empty metadata is an empty vector, as
-/// Zeek's own Broker backend writes it.
+/// `zeek::Event`: appends an event. Without metadata the field is left out; empty metadata is an empty
+/// vector, as Zeek's own Broker backend writes it.
 pub fn encode_event(name: &str, args: &[Value], metadata: Option<&Metadata>, out: &mut Vec<u8>) {
     let members = 2 + usize::from(metadata.is_some());
     let mut encoder = head(out, MessageType::Event, members);
@@ -32,8 +32,8 @@ pub fn encode_event(name: &str, args: &[Value], metadata: Option<&Metadata>, out
     }
 }
 
-/// Appends the announcement of a stream of log records. `writer_info` and `fields` are vectors whose
-/// shape is the logging framework's.
+/// `zeek::LogCreate`: appends the announcement of a stream of log records. `writer_info` and `fields` are
+/// vectors whose shape is the logging framework's.
 pub fn encode_log_create(
     stream: &str,
     writer: &str,
@@ -48,7 +48,7 @@ pub fn encode_log_create(
     encoder.value(fields);
 }
 
-/// Appends a log record. `serial` is the record in Zeek's own serialization.
+/// `zeek::LogWrite`: appends a log record. `serial` is the record in Zeek's own serialization.
 pub fn encode_log_write(stream: &str, writer: &str, path: &str, serial: &[u8], out: &mut Vec<u8>) {
     let mut encoder = head(out, MessageType::LogWrite, 4);
     encoder.enum_value(stream.as_bytes());
@@ -57,14 +57,14 @@ pub fn encode_log_write(stream: &str, writer: &str, path: &str, serial: &[u8], o
     encoder.string(serial);
 }
 
-/// Appends the new value of a global identifier.
+/// `zeek::IdentifierUpdate`: appends the new value of a global identifier.
 pub fn encode_identifier_update(name: &str, value: &Value, out: &mut Vec<u8>) {
     let mut encoder = head(out, MessageType::IdentifierUpdate, 2);
     encoder.string(name.as_bytes());
     encoder.value(value);
 }
 
-/// Appends the head of a batch. The caller owes as many messages.
+/// `zeek::Batch`: appends the head of a batch. The caller owes as many messages.
 pub fn encode_batch_head(messages: usize, out: &mut Vec<u8>) {
     head(out, MessageType::Batch, messages);
 }

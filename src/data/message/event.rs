@@ -4,7 +4,7 @@ use super::{MessageError, MessageType, Metadata, MetadataView, VERSION, encode_e
 use crate::data::binary::DecodeError;
 use crate::data::{Items, Value, View};
 
-/// An event.
+/// An event; Broker's `zeek::Event`, the seeds' `Cluster::Event`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Event {
     /// Its name, with its module's: `Cluster::hello`.
@@ -82,7 +82,7 @@ impl TryFrom<Value> for Event {
     }
 }
 
-/// An event, read where it lies.
+/// An event, read where it lies; Broker's `zeek::Event`.
 ///
 /// A name that is not UTF-8, which Broker lets pass, is refused: nobody can have declared it.
 #[derive(Clone, Copy, Debug)]

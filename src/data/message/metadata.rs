@@ -9,7 +9,7 @@ use crate::data::{Items, Timestamp, Value, View};
 const NETWORK_TIMESTAMP: u64 = 1;
 
 /// The metadata of an event, in the order in which it travels. A number may be there twice; the
-/// first one counts.
+/// first one counts; the third member of `zeek::Event`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Metadata(Vec<(u64, Value)>);
 
@@ -20,7 +20,7 @@ impl Metadata {
         Self(Vec::new())
     }
 
-    /// The time of an event, and nothing else.
+    /// `EventMetadata::NETWORK_TIMESTAMP`: the time of an event, and nothing else.
     #[must_use]
     pub fn of_network_timestamp(time: Timestamp) -> Self {
         Self(vec![(NETWORK_TIMESTAMP, time.into())])
@@ -46,7 +46,7 @@ impl Metadata {
         found.map(|(_, value)| value)
     }
 
-    /// The network's time at which the event happened.
+    /// `EventMetadata::NETWORK_TIMESTAMP`: the network's time at which the event happened.
     #[must_use]
     pub fn network_timestamp(&self) -> Option<Timestamp> {
         if let Some(Value::Timestamp(time)) = self.get(NETWORK_TIMESTAMP) {
@@ -120,7 +120,7 @@ impl TryFrom<Value> for Metadata {
     }
 }
 
-/// The metadata of an event, read where it lies.
+/// The metadata of an event, read where it lies; the third member of `zeek::Event`.
 #[derive(Clone, Copy, Debug)]
 pub struct MetadataView<'a>(Items<'a>);
 

@@ -26,7 +26,7 @@ use super::{Items, View};
 /// The version that messages carry.
 pub const VERSION: u64 = 1;
 
-/// What a message is for.
+/// What a message is for; Broker's `zeek::Message::Type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum MessageType {
@@ -64,7 +64,7 @@ impl MessageType {
 }
 
 /// Data that is no message of Zeek's, or not the one that was asked for. The sender's fault: count it
-/// and drop it.
+/// and drop it; Broker's `zeek::Invalid`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
     /// The bytes are not even a value.
@@ -95,7 +95,7 @@ pub enum MessageError {
     },
 }
 
-/// A message, read where it lies.
+/// A message, read where it lies; Broker's `zeek::Message`.
 #[derive(Clone, Copy, Debug)]
 pub enum Message<'a> {
     /// An event with its arguments.

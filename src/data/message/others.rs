@@ -3,7 +3,7 @@
 use super::{Message, MessageError, MessageType};
 use crate::data::{Items, View};
 
-/// The announcement of a stream of log records.
+/// The announcement of a stream of log records; Broker's `zeek::LogCreate`.
 #[derive(Clone, Copy, Debug)]
 pub struct LogCreateView<'a> {
     /// The label of the stream, `Conn::LOG`.
@@ -33,7 +33,7 @@ impl<'a> LogCreateView<'a> {
     }
 }
 
-/// A log record.
+/// A log record; Broker's `zeek::LogWrite`.
 #[derive(Clone, Copy, Debug)]
 pub struct LogWriteView<'a> {
     /// The label of the stream, `Conn::LOG`.
@@ -63,7 +63,7 @@ impl<'a> LogWriteView<'a> {
     }
 }
 
-/// The new value of a global identifier.
+/// The new value of a global identifier; Broker's `zeek::IdentifierUpdate`.
 #[derive(Clone, Copy, Debug)]
 pub struct IdentifierUpdateView<'a> {
     /// The identifier.
@@ -87,7 +87,8 @@ impl<'a> IdentifierUpdateView<'a> {
     }
 }
 
-/// Messages in a row, all of them valid. A batch may lie in a batch, as deep as data may be.
+/// Messages in a row, all of them valid. A batch may lie in a batch, as deep as data may be. Broker's
+/// `zeek::Batch`.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchView<'a>(Items<'a>);
 

@@ -39,7 +39,8 @@ impl Declared {
 impl Cluster {
     /// Declares an event: one of its name that comes with other arguments is dropped, counted and told of
     /// by [`Handler::error`], and none is published. Events that were not declared come as they are. A
-    /// later declaration of the same name takes the place of an earlier one.
+    /// later declaration of the same name takes the place of an earlier one. Stands for a declaration in
+    /// the seeds' scripts.
     ///
     /// What is published is not changed, so an empty set where a table is declared is refused;
     /// [`EventType::event`] mends that. Only a declaration tells a vector with holes, which nobody can
@@ -49,7 +50,8 @@ impl Cluster {
         types.insert(what.name().to_owned(), what);
     }
 
-    /// Events that came and were dropped, since they did not fit their declarations.
+    /// Events that came and were dropped, since they did not fit their declarations. The seeds report each
+    /// instead.
     #[must_use]
     pub fn events_refused(&self) -> u64 {
         self.declared.refused

@@ -8,7 +8,7 @@ use crate::node::endpoint::SeatError;
 use crate::pool::{KeyError, PoolError};
 use crate::topic::TooLong;
 
-/// Why a node is not, or no longer, in its cluster.
+/// Why a node is not, or no longer, in its cluster. The seeds' programs end with that.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// It got no seat. The stem's word, or the system's.
@@ -107,7 +107,7 @@ impl PublishError {
     }
 }
 
-/// What became of an event that was accepted.
+/// What became of an event that was accepted; the seeds' T.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
     /// For each subscriber it lies whole in memory that outlives both sides. There may be none.

@@ -87,7 +87,7 @@ pub trait Handler {
 /// Does nothing about anything.
 impl Handler for () {}
 
-/// An event as it came.
+/// An event as it came: what the seeds' handlers get as their arguments.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
     pub(super) topic: &'a [u8],

@@ -14,7 +14,8 @@ const CLUSTER_NODE: &str = "CLUSTER_NODE";
 
 impl Cluster {
     /// Takes the seat that the layout gave to this program: a command with a `node_type`. Once. Waits for
-    /// the stem, at most ten seconds.
+    /// the stem, at most ten seconds. Stands for `CLUSTER_NODE` and the layout that the seeds' supervisor
+    /// hands over.
     ///
     /// # Errors
     /// [`ClusterError::Seat`]; [`ClusterError::NoSeatFor`] and [`ClusterError::OtherSeat`] if there is none
@@ -38,7 +39,8 @@ impl Cluster {
     }
 
     /// Attaches a program that is no node of the layout: it sees the nodes, publishes and subscribes, and
-    /// is in no pool. `path`: `attach.sock` in the run directory.
+    /// is in no pool. `path`: `attach.sock` in the run directory. What comes nearest among the seeds is a
+    /// WebSocket client.
     ///
     /// # Errors
     /// [`ClusterError::Seat`], for one if the name is taken; [`RosterError::UnknownNode`] if `CLUSTER_NODE`

@@ -4,6 +4,9 @@
 //! between hosts learn by greetings; the rest is the same for all backends. Owns: the endpoint. Leaves
 //! to others: what an event means (the program's [`Handler`]), and writing log files ([`LocalSink`]).
 //!
+//! A name in backquotes before a colon is what the seeds call a function; one without it, which does not
+//! say for what it stands, is of this project alone.
+//!
 //! What holds for a handler:
 //!
 //! * For each node and process, `node_up` and `node_down` take turns; the loss of a process comes before
@@ -163,7 +166,8 @@ impl Cluster {
     }
 
     /// Names topics in another way than the layout does; every node of a cluster has to. Pools that the
-    /// layout gives no topics of their own follow.
+    /// layout gives no topics of their own follow. Stands for the seeds' redefinition of
+    /// `Cluster::node_topic` and its like.
     ///
     /// # Errors
     /// [`ClusterError::Announced`] after [`Cluster::init`].

@@ -82,13 +82,13 @@ impl Cluster {
         self.membership.topics().broadcast_topics()
     }
 
-    /// The topics in force.
+    /// The topics in force: `Cluster::logger_topic` and the like.
     #[must_use]
     pub fn topics(&self) -> &Topics {
         self.membership.topics()
     }
 
-    /// The pools, up to date.
+    /// The pools, up to date: `Cluster::proxy_pool` and the like.
     #[must_use]
     pub fn pools(&self) -> &Pools {
         self.membership.pools()
@@ -99,7 +99,7 @@ impl Cluster {
         self.membership.pools_mut()
     }
 
-    /// Everything this node knows of the others.
+    /// Everything this node knows of the others: `Cluster::nodes`, with the `id` of who is connected.
     #[must_use]
     pub fn membership(&self) -> &Membership {
         &self.membership

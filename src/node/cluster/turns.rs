@@ -48,7 +48,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Ends [`Cluster::run`] after this turn.
+    /// `terminate`: ends [`Cluster::run`] after this turn.
     pub fn leave(&mut self) {
         self.leaves = true;
     }
