@@ -3,7 +3,8 @@
 //! Dependencies point down, in this order:
 //!
 //! * words, pure: [`names`], [`causes`], [`data`], [`topic`], [`pool`], [`layout`], [`fabric`]
-//! * conversations, pure: [`framework`], [`supervise`], [`control`], [`controller`], [`logging`]
+//! * conversations, pure: [`framework`], [`supervise`], [`control`], [`controller`], [`logging`],
+//!   [`follow`]
 //! * the two unsafe islands: [`shm`], [`sys`]
 //! * the loop: [`net`]
 //! * a running node: [`node`]
@@ -15,6 +16,7 @@ pub mod control;
 pub mod controller;
 pub mod data;
 pub mod fabric;
+pub mod follow;
 pub mod framework;
 pub mod layout;
 pub mod logging;

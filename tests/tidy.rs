@@ -24,6 +24,7 @@ const RANKS: [&[&str]; 5] = [
         "supervise",
         "control",
         "controller",
+        "follow",
         "broker",
         "zeromq",
         "websocket",
