@@ -81,6 +81,26 @@ impl Mapping {
         Ok(page)
     }
 
+    /// Maps a file of a file system, to read and to write. Who makes it shorter ends the process that next
+    /// touches what is gone.
+    ///
+    /// # Errors
+    /// `InvalidData`: it has another size. Else the system's answer.
+    pub(super) fn of_file(file: BorrowedFd<'_>, bytes: usize) -> io::Result<Self> {
+        let size = usize::try_from(fstat(file)?.st_size).ok();
+        let Some(length) = NonZeroUsize::new(bytes).filter(|_| size == Some(bytes)) else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the file has another size",
+            ));
+        };
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping, placed by the kernel, that replaces nothing. The file is as long as the
+        // mapping; should it be made shorter, access beyond its end is a signal, which ends the process.
+        let base = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, file.as_fd(), 0) }?;
+        Ok(Self { base, length })
+    }
+
     /// Its first byte, aligned to a page.
     pub(super) fn base(&self) -> NonNull<u8> {
         self.base.cast()

@@ -13,6 +13,7 @@
 pub mod bell;
 pub mod board;
 pub mod heartbeat;
+pub mod positions;
 pub mod ring;
 
 mod latch;

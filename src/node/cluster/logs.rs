@@ -21,6 +21,8 @@ use crate::data::Value;
 use crate::logging::spec::LogSpec;
 use crate::logging::streams::{Line, LogError, OwnStream, Policy, ReporterLevel, Streams};
 use crate::logging::{LogPath, Record, StreamId};
+use crate::node::endpoint::Before;
+use crate::shm::ring::RingId;
 
 use own::OwnIds;
 use sending::{Around, Sending};
@@ -95,7 +97,26 @@ impl Cluster {
     /// # Errors
     /// See [`Streams::write`].
     pub fn log_write(&mut self, stream: &StreamId, values: &[Value]) -> Result<bool, LogError> {
-        self.log_lines(|streams, take| streams.write(stream, values, take))
+        self.log_lines(None, |streams, take| streams.write(stream, values, take))
+    }
+
+    /// As [`Cluster::log_write`], for who has the record elsewhere, too, and writes it again where this is
+    /// false. `before` is told by which ring and with which number a line is accepted, when nothing but a
+    /// death can keep it from that: after one, [`Outbox::accepted_by`] says whether it was. It is told
+    /// nothing of a line that no ring has to accept.
+    ///
+    /// # Errors
+    /// See [`Streams::write`].
+    ///
+    /// [`Outbox::accepted_by`]: crate::node::endpoint::Outbox::accepted_by
+    pub fn log_write_with(
+        &mut self,
+        stream: &StreamId,
+        values: &[Value],
+        before: &mut dyn FnMut(RingId, u64),
+    ) -> Result<bool, LogError> {
+        let before: Before<'_> = Some(before);
+        self.log_lines(before, |streams, take| streams.write(stream, values, take))
     }
 
     /// As [`Cluster::log_write`], of a Rust struct.
@@ -106,10 +127,12 @@ impl Cluster {
     where
         T: Serialize + ?Sized,
     {
-        self.log_lines(|streams, take| streams.write_row(stream, content, take))
+        self.log_lines(None, |streams, take| {
+            streams.write_row(stream, content, take)
+        })
     }
 
-    fn log_lines<F>(&mut self, write: F) -> Result<bool, LogError>
+    fn log_lines<F>(&mut self, before: Before<'_>, write: F) -> Result<bool, LogError>
     where
         F: FnOnce(&mut Streams, &mut dyn FnMut(Line<'_>)) -> Result<usize, LogError>,
     {
@@ -120,6 +143,7 @@ impl Cluster {
             membership: &mut self.membership,
             outbox: self.endpoint.outbox(),
             spec: &self.logging,
+            before,
         };
         let mut is_safe = true;
         let written = write(streams, &mut |line| {

@@ -13,7 +13,18 @@ use super::record::LENGTH_BYTES;
 use super::seating::HandedRing;
 use super::sending::{Limits, Sending};
 use crate::fabric::Refusal;
-use crate::shm::ring::{DropReason, PushError, Writer};
+use crate::shm::ring::{DropReason, PushError, RingId, Writer};
+
+/// Who wants to be told by which ring and with which number a record is going to be accepted, if anybody.
+pub(in crate::node) type Before<'b> = Option<&'b mut dyn FnMut(RingId, u64)>;
+
+/// The same once more, for a shorter time.
+pub(in crate::node) fn again<'b>(before: &'b mut Before<'_>) -> Before<'b> {
+    match before {
+        Some(before) => Some(&mut **before),
+        None => None,
+    }
+}
 
 /// Toward one node. Without a ring until the first record has to cross.
 #[derive(Debug, Default)]
@@ -70,9 +81,10 @@ pub(super) enum Refused {
 }
 
 impl Link {
-    /// Puts a record into the ring.
+    /// Puts a record into the ring. Before that, when it is certain, `before` is told by which ring and
+    /// with which number it is accepted.
     #[inline]
-    pub(super) fn push(&mut self, parts: &[&[u8]]) -> Result<(), Refused> {
+    pub(super) fn push(&mut self, parts: &[&[u8]], before: Before<'_>) -> Result<(), Refused> {
         if self.cut {
             return Err(Refused::Cut);
         }
@@ -80,8 +92,22 @@ impl Link {
             return Err(Refused::NoRing);
         };
         let pushed = match &mut open.stream {
-            None => open.writer.try_push(parts).map(drop),
-            Some(stream) => stream.push(parts, &mut open.writer),
+            None => {
+                let ring = open.writer.id();
+                let before = |number| {
+                    if let Some(before) = before {
+                        before(ring, number);
+                    }
+                };
+                open.writer.try_push_with(parts, before).map(drop)
+            }
+            Some(stream) => {
+                let pushed = stream.push(parts, &mut open.writer);
+                if let (Ok(()), Some(before)) = (pushed, before) {
+                    before(open.writer.id(), 0);
+                }
+                pushed
+            }
         };
         match pushed {
             Ok(()) => {
@@ -143,6 +169,12 @@ impl Link {
     pub(super) fn count(&mut self, reason: DropReason) -> bool {
         let open = self.ring.as_mut();
         open.map(|open| open.writer.count_drop(reason)).is_some()
+    }
+
+    /// How many records this ring has accepted, if it is the one that is written.
+    pub(super) fn accepted_by(&self, ring: RingId) -> Option<u64> {
+        let open = self.ring.as_ref().filter(|open| open.writer.id() == ring);
+        open.map(|open| open.writer.accepted())
     }
 
     /// Bytes of the ring, if there is one and it carries the records itself.
@@ -304,7 +336,7 @@ mod tests {
         link.hand_over(ring, limits).unwrap();
         let tick = |number: u64| move || Some(Duration::from_millis(4 * number));
         assert!(!link.stays_full(100, tick(1)));
-        while link.push(&[&[7; 100]]) == Ok(()) {}
+        while link.push(&[&[7; 100]], None) == Ok(()) {}
         link.is_full_for(100, tick(1)());
         let is_full = |link: &Link| {
             [(99, 1), (100, 1), (1 << 20, 1), (100, 2)]
@@ -315,7 +347,7 @@ mod tests {
         assert_eq!(is_full(&link), [false, true, true, false]);
         reader.release(first);
         assert_eq!(is_full(&link), [false; 4]);
-        assert_eq!(link.push(&[&[7; 100]]), Ok(()));
+        assert_eq!(link.push(&[&[7; 100]], None), Ok(()));
         assert_eq!(is_full(&link), [false; 4]);
     }
 }

@@ -45,6 +45,7 @@ mod wait;
 mod kills;
 
 pub use inbox::TURN_RECORDS;
+pub(in crate::node) use link::{Before, again};
 pub use outbox::Outbox;
 pub use record::{Handling, Receipt, Record};
 pub use route::Reach;

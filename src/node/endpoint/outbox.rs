@@ -10,7 +10,7 @@ mod telling;
 
 use std::collections::BTreeSet;
 
-use super::link::{Link, Refused};
+use super::link::{Before, Link, Refused, again};
 use super::peers::{Change, Peers};
 use super::route::{Reach, Route, Target};
 use super::seating::{HandedRing, Identity};
@@ -132,11 +132,18 @@ impl Outbox {
     /// As [`Outbox::reach`], by the class that its publisher chose, if it did.
     fn reach_by(&mut self, chosen: Option<Class>, topic: &[u8], payload: &[u8]) -> Reach {
         self.look();
-        self.reach_as_seen(chosen, topic, payload)
+        self.reach_as_seen(chosen, topic, payload, None)
     }
 
-    /// As [`Outbox::reach_by`], of those whom the last look found.
-    fn reach_as_seen(&mut self, chosen: Option<Class>, topic: &[u8], payload: &[u8]) -> Reach {
+    /// As [`Outbox::reach_by`], of those whom the last look found. Who is told before it is accepted tries
+    /// again where it is not: that is not counted.
+    fn reach_as_seen(
+        &mut self,
+        chosen: Option<Class>,
+        topic: &[u8],
+        payload: &[u8],
+        mut before: Before<'_>,
+    ) -> Reach {
         if !self.route.is_for(topic, &self.peers) {
             self.route
                 .find(topic, &self.identity, &self.peers, &self.spec);
@@ -153,9 +160,10 @@ impl Outbox {
         let fits = length <= self.record_bytes_max();
         let has_streams = self.has_streams;
         let tick = || has_streams.then(clock::tick);
+        let tries_again = before.is_some();
         let drops_newest = |policy| policy == Policy::DropNewest;
         // A stream that is full may have a reader with another socket, which the slow way finds.
-        let drops_in_line = |policy| drops_newest(policy) && !has_streams;
+        let drops_in_line = |policy| drops_newest(policy) && !has_streams && !tries_again;
         let mut taken = 0;
         let mut next = 0;
         // By index, for on the slow way all of `self` is needed.
@@ -173,10 +181,10 @@ impl Outbox {
                 link.count(DropReason::Full);
                 continue;
             }
-            let whole = match link.push(&parts) {
+            let whole = match link.push(&parts, again(&mut before)) {
                 Ok(()) => {
                     let gathers = has_streams && self.gathers(to, class);
-                    if !gathers && !(chosen.is_some() && self.delays(to, class, length)) {
+                    if !(gathers || (chosen.is_some() && self.delays(to, class, length))) {
                         self.ring(to);
                     }
                     true
@@ -185,7 +193,10 @@ impl Outbox {
                     link.is_full_for(length, None);
                     false
                 }
-                Err(refused) => self.push_slowly(Target { to, policy }, class, &parts, refused),
+                Err(refused) => {
+                    let before = again(&mut before);
+                    self.push_slowly(Target { to, policy }, class, &parts, (refused, before))
+                }
             };
             taken += usize::from(whole);
         }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use super::memory::Memory;
 use super::words::Seen;
 use super::{
-    Corrupt, DropReason, End, check_count, check_positions, give_up_queue, header, occupied,
+    Corrupt, DropReason, End, RingId, check_count, check_positions, give_up_queue, header, occupied,
 };
 use crate::shm::sync::{Ordering, Site, fence, order};
 
@@ -84,6 +84,12 @@ impl Writer {
         accepted
     }
 
+    /// The ring's id.
+    #[must_use]
+    pub fn id(&self) -> RingId {
+        self.memory.words().identity.0.id()
+    }
+
     /// The largest record that fits in this ring when it is empty, in bytes.
     #[must_use]
     pub fn record_bytes_max(&self) -> usize {
@@ -105,6 +111,21 @@ impl Writer {
     /// See [`PushError`].
     #[inline]
     pub fn try_push(&mut self, parts: &[&[u8]]) -> Result<u64, PushError> {
+        self.try_push_with(parts, |_| {})
+    }
+
+    /// As [`Writer::try_push`], and calls `before` with the record's number when nothing but a death can
+    /// keep it from being accepted; not at all, if it is not. For who has to note something elsewhere that
+    /// must never be behind the ring.
+    ///
+    /// # Errors
+    /// See [`PushError`].
+    #[inline]
+    pub fn try_push_with(
+        &mut self,
+        parts: &[&[u8]],
+        before: impl FnOnce(u64),
+    ) -> Result<u64, PushError> {
         if let Some(ring) = self.moved_on {
             return Err(PushError::MovedOn(ring));
         }
@@ -123,6 +144,7 @@ impl Writer {
                 return Err(PushError::Full);
             }
         }
+        before(number);
         self.memory.store(start, header(stated, number));
         let mut position = start + super::HEADER_BYTES;
         for part in parts {

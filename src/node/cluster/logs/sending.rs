@@ -11,7 +11,7 @@ use crate::logging::spec::{LogSpec, Turn};
 use crate::logging::streams::Line;
 use crate::logging::{LogPath, StreamId};
 use crate::names::LifeId;
-use crate::node::endpoint::Outbox;
+use crate::node::endpoint::{Before, Outbox, again};
 
 /// Topics that are remembered. With more of them, made by a program's function, all are forgotten, and
 /// their readers told anew.
@@ -47,10 +47,12 @@ struct Way {
 }
 
 /// What sending needs of the node.
-pub(super) struct Around<'a> {
+pub(super) struct Around<'a, 'b> {
     pub(super) membership: &'a mut Membership,
     pub(super) outbox: &'a mut Outbox,
     pub(super) spec: &'a LogSpec,
+    /// Is told before a ring accepts a line; whoever wants that tries again with what is not safe.
+    pub(super) before: Before<'b>,
 }
 
 impl Sending {
@@ -77,15 +79,15 @@ impl Sending {
     }
 
     /// Sends a line. Returns whether it is safe with everybody who is to have it.
-    pub(super) fn send(&mut self, line: &Line<'_>, around: &mut Around<'_>) -> bool {
+    pub(super) fn send(&mut self, line: &Line<'_>, around: &mut Around<'_, '_>) -> bool {
         let writes = around.membership.writes_logs();
         let is_kept = !line.filter.log_local.unwrap_or(writes) || self.keep(line);
         let is_sent = !line.filter.log_remote.unwrap_or(!writes) || {
             self.choose_topic(line, around);
-            self.publish(line, around.outbox)
+            self.publish(line, around.outbox, again(&mut around.before))
         };
         let is_safe = is_kept && is_sent;
-        self.dropped += u64::from(!is_safe);
+        self.dropped += u64::from(!is_safe && around.before.is_none());
         is_safe
     }
 
@@ -103,7 +105,7 @@ impl Sending {
         })
     }
 
-    fn choose_topic(&mut self, line: &Line<'_>, around: &mut Around<'_>) {
+    fn choose_topic(&mut self, line: &Line<'_>, around: &mut Around<'_, '_>) {
         let stream = &line.writer.create().stream;
         if let Some(topic_by) = &mut self.topic_by {
             self.topic = topic_by(stream, line.writer.path());
@@ -127,7 +129,7 @@ impl Sending {
         self.topic = topics.default_log_topic(stream.as_str());
     }
 
-    fn publish(&mut self, line: &Line<'_>, outbox: &mut Outbox) -> bool {
+    fn publish(&mut self, line: &Line<'_>, outbox: &mut Outbox, before: Before<'_>) -> bool {
         let version = outbox.look();
         if !self.ways.contains_key(&self.topic) {
             if self.ways.len() >= WAYS_MAX {
@@ -145,17 +147,17 @@ impl Sending {
         }
         let id = line.writer.id();
         // Who has come since the look knows no writers yet, so it is not to get lines.
-        let mut publish = |message| {
-            let reach = outbox.reach_bulk_as_seen(topic, message);
+        let mut publish = |message, before: Before<'_>| {
+            let reach = outbox.reach_bulk_as_seen(topic, message, before);
             reach.wanted > 0 && reach.is_whole()
         };
         if !way.told.contains(&id) {
-            if !publish(line.writer.message()) {
+            if !publish(line.writer.message(), None) {
                 return false;
             }
             way.told.insert(id);
         }
-        publish(line.message)
+        publish(line.message, before)
     }
 }
 

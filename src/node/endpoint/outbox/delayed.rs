@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::Outbox;
 use crate::fabric::{Class, Slot};
 use crate::node::endpoint::route::Reach;
-use crate::shm::ring::EMPTY_RECORD_BYTES;
+use crate::shm::ring::{EMPTY_RECORD_BYTES, RingId};
 use crate::sys::clock;
 
 #[derive(Debug, Default)]
@@ -88,6 +88,13 @@ impl Outbox {
     /// As [`Outbox::publish_bulk`], and says how many want it and how many have it.
     pub fn reach_bulk(&mut self, topic: &[u8], payload: &[u8]) -> Reach {
         self.reach_by(Some(Class::Bulk), topic, payload)
+    }
+
+    /// How many records this ring has accepted. `None`: this node does not write it, and it is drained, or
+    /// its reader has left.
+    #[must_use]
+    pub fn accepted_by(&self, ring: RingId) -> Option<u64> {
+        self.links.iter().find_map(|link| link.accepted_by(ring))
     }
 
     /// A record was pushed: can its reader's bell wait?

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Outbox;
 use crate::fabric::{Ask, Class, Policy, Refusal, Slot, Wait};
-use crate::node::endpoint::link::{Asked, Refused};
+use crate::node::endpoint::link::{Asked, Before, Refused, again};
 use crate::node::endpoint::record::LENGTH_BYTES;
 use crate::node::endpoint::route::{Target, may_wait_for};
 use crate::node::endpoint::sleep::sleep_until;
@@ -38,11 +38,11 @@ impl Outbox {
         target: Target,
         class: Class,
         parts: &[&[u8]],
-        refused: Refused,
+        (mut refused, mut before): (Refused, Before<'_>),
     ) -> bool {
         let Target { to, policy } = target;
         let record_bytes: usize = parts.iter().map(|part| part.len()).sum();
-        let mut refused = refused;
+        let tries_again = before.is_some();
         for _ in 0..PUSHES_MAX {
             let dropped = match refused {
                 Refused::NoRing => self.obtain_ring(to, class, record_bytes),
@@ -51,9 +51,10 @@ impl Outbox {
                 Refused::Spoiled => Some(DropReason::NoRing),
             };
             if let Some(reason) = dropped {
-                return self.drop_record(to, class, reason);
+                return !tries_again && self.drop_record(to, class, reason);
             }
-            match self.link(to, class).map(|link| link.push(parts)) {
+            let link = self.link(to, class);
+            match link.map(|link| link.push(parts, again(&mut before))) {
                 Some(Ok(())) => {
                     self.ring(to);
                     return true;
@@ -62,7 +63,7 @@ impl Outbox {
                 None => return false,
             }
         }
-        self.drop_record(to, class, DropReason::Full)
+        !tries_again && self.drop_record(to, class, DropReason::Full)
     }
 
     /// Counts a record that does not go. It is false, which is what becomes of the publish.

@@ -3,6 +3,7 @@
 use super::Outbox;
 use crate::fabric::{Class, Slot};
 use crate::names::LifeId;
+use crate::node::endpoint::link::Before;
 use crate::node::endpoint::route::Reach;
 
 impl Outbox {
@@ -28,8 +29,18 @@ impl Outbox {
     }
 
     /// As [`Outbox::reach_bulk`] to those whom the last look found: who came since gets nothing.
-    pub(in crate::node) fn reach_bulk_as_seen(&mut self, topic: &[u8], payload: &[u8]) -> Reach {
-        self.reach_as_seen(Some(Class::Bulk), topic, payload)
+    ///
+    /// `before`, if there is one, is told by which ring and with which number the record is accepted, when
+    /// nothing but a death can keep it from that: after one, [`Outbox::accepted_by`] says whether it was.
+    /// With several receivers it is told of each. Such a publisher tries again with what is not accepted,
+    /// so that is not counted. Over streams a record is accepted when it is queued, for better or worse.
+    pub(in crate::node) fn reach_bulk_as_seen(
+        &mut self,
+        topic: &[u8],
+        payload: &[u8],
+        before: Before<'_>,
+    ) -> Reach {
+        self.reach_as_seen(Some(Class::Bulk), topic, payload, before)
     }
 
     /// Rings the bells that were [delayed](Outbox::delay_bells). Returns for how many records.
