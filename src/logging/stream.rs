@@ -96,6 +96,30 @@ impl StreamId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The path of a filter that names none: Zeek's `Log::default_path_func`. `conn` for `Conn::LOG`,
+    /// `known_hosts` for `KnownHosts::LOG`, `notice_alarm` for `Notice::ALARM_LOG`.
+    #[must_use]
+    pub fn default_path(&self) -> String {
+        let Some((module, name)) = self.0.split_once("::") else {
+            return self.0.to_ascii_lowercase();
+        };
+        if name == "LOG" {
+            let mut path = String::new();
+            let mut before = None;
+            for letter in module.chars() {
+                let begins = letter.is_ascii_uppercase();
+                if begins && before.is_some_and(|before: char| !before.is_ascii_uppercase()) {
+                    path.push('_');
+                }
+                path.push(letter.to_ascii_lowercase());
+                before = Some(letter);
+            }
+            return path;
+        }
+        let name = name.strip_suffix("_LOG").unwrap_or(name);
+        format!("{module}_{name}").to_ascii_lowercase()
+    }
 }
 
 /// A letter or underscore, then letters, digits and underscores.
@@ -188,6 +212,20 @@ impl fmt::Display for LogPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_has_zeeks_path_unless_it_is_told_another() {
+        for (id, path) in [
+            ("Conn::LOG", "conn"),
+            ("KnownHosts::LOG", "known_hosts"),
+            ("SSL::LOG", "ssl"),
+            ("Notice::ALARM_LOG", "notice_alarm"),
+            ("Notice::Mail", "notice_mail"),
+            ("Plain", "plain"),
+        ] {
+            assert_eq!(StreamId::parse(id).unwrap().default_path(), path, "{id}");
+        }
+    }
 
     #[test]
     fn a_stream_is_named_by_a_label() {

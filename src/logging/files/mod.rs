@@ -46,5 +46,8 @@ pub use checksum::crc32;
 pub use index::SourceId;
 pub use log_files::{Accepted, Frame, LogFiles, PATHS_MAX, PathId, Refusal, Settings, SyncPolicy};
 
+/// The directory of the loggers' directories, in the run directory.
+pub const LOGS_DIRECTORY: &str = "logs";
+
 #[cfg(test)]
 mod simulation;

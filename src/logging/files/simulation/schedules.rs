@@ -8,7 +8,7 @@ use super::world::{Mutation, SECOND, World, settings};
 use crate::data::Timespan;
 use crate::logging::LogPath;
 use crate::logging::files::naming::Naming;
-use crate::logging::files::verify::Verifier;
+use crate::logging::files::verify::{Input, Verifier};
 use crate::logging::files::{Event, SyncPolicy};
 
 /// Marsaglia's xorshift, with a multiplication to scatter it: the same seed, the same run.
@@ -127,7 +127,13 @@ fn verify(world: &World) -> Result<(), String> {
             .iter()
             .find(|path| name.rsplit('/').next().unwrap().starts_with(**path));
         if let (Some(index), Some(path)) = (files.get(format!("{name}.idx").as_str()), path) {
-            let report = verifier.add(path, index, file);
+            let input = Input {
+                path,
+                index: Some(*index),
+                file,
+                until: None,
+            };
+            let report = verifier.add(input).map_err(|error| error.to_string())?;
             if report.fault_count > 0 {
                 return Err(format!("{name}: {:?}", report.faults));
             }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::data::Timestamp;
-use proptest::collection::{btree_set, vec};
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 const SOURCE: SourceId = SourceId(5);
@@ -34,8 +34,20 @@ fn pair(path: &str, numbers: &[u64]) -> (Vec<u8>, Vec<u8>) {
     (index, file)
 }
 
+fn add(verifier: &mut Verifier, path: &str, index: &[u8], file: &[u8]) -> FileReport {
+    let index = Some(index);
+    let until = None;
+    let input = Input {
+        path,
+        index,
+        file,
+        until,
+    };
+    verifier.add(input).unwrap()
+}
+
 fn faults(index: &[u8], file: &[u8]) -> Vec<Fault> {
-    Verifier::default().add("a", index, file).faults
+    add(&mut Verifier::default(), "a", index, file).faults
 }
 
 #[test]
@@ -43,7 +55,7 @@ fn whole_files_have_no_faults_and_gaps_are_those_between_all_paths() {
     let mut verifier = Verifier::default();
     for (path, numbers) in [("a", &[1, 2, 7][..]), ("b", &[3, 5]), ("a", &[9])] {
         let (index, file) = pair(path, numbers);
-        let report = verifier.add(path, &index, &file);
+        let report = add(&mut verifier, path, &index, &file);
         assert_eq!(report.faults, []);
         assert_eq!(report.records, u64::try_from(numbers.len()).unwrap());
     }
@@ -53,6 +65,7 @@ fn whole_files_have_no_faults_and_gaps_are_those_between_all_paths() {
         last: 9,
         records: 6,
         gaps: vec![(4, 4), (6, 6), (8, 8)],
+        gap_count: 3,
         missing: 3,
     };
     assert_eq!(verifier.sources(), [expected]);
@@ -93,12 +106,93 @@ fn each_fault_is_named() {
 fn a_record_that_stands_in_two_files_is_repeated() {
     let mut verifier = Verifier::default();
     let (index, file) = pair("a", &[3]);
-    assert_eq!(verifier.add("a", &index, &file).faults, []);
+    assert_eq!(add(&mut verifier, "a", &index, &file).faults, []);
     let repeated = Fault::Repeated {
         source: SOURCE,
         number: 3,
     };
-    assert_eq!(verifier.add("a", &index, &file).faults, [repeated]);
+    assert_eq!(add(&mut verifier, "a", &index, &file).faults, [repeated]);
+}
+
+#[test]
+fn a_file_that_grows_has_to_be_told_of_as_far_as_it_was_written_before_its_index_was_opened() {
+    let (index, file) = pair("a", &[0, 1]);
+    let grown = [&file, &b"line 2\n"[..]].concat();
+    let long = u64::try_from(file.len()).unwrap();
+    let faults = |until| {
+        let input = Input {
+            path: "a",
+            index: Some(index.as_slice()),
+            file: grown.as_slice(),
+            until: Some(until),
+        };
+        Verifier::default().add(input).unwrap().faults
+    };
+    assert_eq!(faults(long), []);
+    assert_eq!(faults(long + 1), [Fault::NotIndexed { at: long }]);
+}
+
+#[test]
+fn a_file_without_an_index_proves_nothing_unless_it_is_empty() {
+    for (file, faults) in [(&b""[..], vec![]), (b"x\n", vec![Fault::NoIndex])] {
+        let input = Input {
+            path: "a",
+            index: None::<&[u8]>,
+            file,
+            until: None,
+        };
+        assert_eq!(Verifier::default().add(input).unwrap().faults, faults);
+    }
+    assert_eq!(FileReport::missing().faults, [Fault::Missing]);
+}
+
+#[test]
+fn a_file_that_is_cut_together_with_its_index_is_shorter_than_its_checkpoint() {
+    let (index, file) = pair("a", &[0, 1]);
+    let mut whole = add(&mut Verifier::default(), "a", &index, &file);
+    let (opened, seed) = whole.header.unwrap();
+    let checkpoint = OpenFile {
+        opened,
+        length: whole.bytes,
+        index_length: 0,
+        declared: 1,
+        seed,
+        identity: super::super::Identity(0),
+        index_identity: super::super::Identity(0),
+    };
+    assert!(whole.is_of(&checkpoint));
+    assert_eq!(whole.faults, []);
+    let (index, file) = (&index[..index.len() - 32], &file[..file.len() - 7]);
+    let mut cut = add(&mut Verifier::default(), "a", index, file);
+    assert_eq!(cut.faults, []);
+    assert!(cut.is_of(&checkpoint));
+    let (expected, found) = (checkpoint.length, cut.bytes);
+    assert_eq!(cut.faults, [Fault::Shorter { expected, found }]);
+    let another = OpenFile {
+        seed: seed ^ 1,
+        ..checkpoint
+    };
+    assert!(!cut.is_of(&another));
+}
+
+/// Shows: what stood in a file that is not here is told, whether it was the oldest or one in between.
+#[test]
+fn a_file_that_is_not_here_is_told_of_by_those_behind_it() {
+    let mut verifier = Verifier::default();
+    let report = |verifier: &Verifier| verifier.paths().next().unwrap();
+    let (index, file) = pair("a", &[5, 6]);
+    add(&mut verifier, "a", &index, &file);
+    verifier.stood("a", SOURCE, 7);
+    let here = report(&verifier);
+    assert_eq!((here.bounds, here.records), (Some((5, 6)), 2));
+    assert_eq!((here.earlier, here.absent), (None, None));
+    verifier.stood("a", SOURCE, 4);
+    verifier.stood("a", SOURCE, 9);
+    let gone = report(&verifier);
+    assert_eq!((gone.earlier, gone.absent), (Some(4), Some(8)));
+    verifier.stood("b", SOURCE, 3);
+    let nothing = verifier.paths().nth(1).unwrap();
+    assert_eq!((nothing.bounds, nothing.earlier), (None, Some(3)));
 }
 
 proptest! {
@@ -122,28 +216,5 @@ proptest! {
     ) {
         prop_assume!(!index.is_empty() || !file.is_empty());
         prop_assert!(!faults(&index, &file).is_empty());
-    }
-
-    #[test]
-    fn numbers_are_counted_as_a_set_counts_them(
-        numbers in vec(0_u64..40, 1..60), others in btree_set(0_u64..40, 0..40),
-    ) {
-        let mut set = std::collections::BTreeSet::new();
-        let (mut one, mut other) = (Numbers::default(), Numbers::default());
-        for number in numbers {
-            prop_assert_eq!(one.add(number), set.insert(number));
-        }
-        for number in &others {
-            other.add(*number);
-        }
-        one.join(&other);
-        set.extend(others);
-        let report = one.report(SOURCE).unwrap();
-        prop_assert_eq!(report.records, u64::try_from(set.len()).unwrap());
-        prop_assert_eq!(report.first, *set.first().unwrap());
-        prop_assert_eq!(report.last, *set.last().unwrap());
-        for (first, last) in report.gaps {
-            prop_assert!((first..=last).all(|number| !set.contains(&number)));
-        }
     }
 }
