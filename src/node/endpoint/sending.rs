@@ -144,7 +144,7 @@ impl Sending {
     }
 
     /// Is there room for a record of so many bytes, as far as was seen?
-    fn has_room(&self, length: usize) -> bool {
+    pub(super) fn has_room(&self, length: usize) -> bool {
         let bytes = self.placed.len() + self.waiting.len();
         bytes == 0 || bytes + FRAME_HEADER_BYTES + length <= self.limits.bytes_max
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Outbox;
 use crate::fabric::{Ask, Class, Policy, Refusal, Slot, Wait};
-use crate::node::endpoint::link::{Asked, Before, Refused, again};
+use crate::node::endpoint::link::{Asked, Before, Link, Refused, again};
 use crate::node::endpoint::record::LENGTH_BYTES;
 use crate::node::endpoint::route::{Target, may_wait_for};
 use crate::node::endpoint::sleep::sleep_until;
@@ -162,6 +162,11 @@ impl Outbox {
             // What was found full may have taken a part of its queue.
             if self.write_to(to) {
                 self.ring_bell(to);
+            }
+            // Nor may it be thought full for what was released meanwhile.
+            let stream = self.link(to, class).and_then(Link::stream);
+            if stream.is_some_and(|stream| stream.has_room(record_bytes)) {
+                return None;
             }
         }
         match policy {
