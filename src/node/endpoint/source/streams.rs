@@ -33,7 +33,9 @@ impl Source {
                 }
                 None => break,
             };
-            stream.may_repeat &= number < next;
+            // What follows it: a record counts on, and a greeting says the first.
+            let following = number.saturating_add(u64::from(!is_greeting));
+            stream.may_repeat &= following < next;
             if number < next || is_greeting && number == next {
                 stream.pass();
                 continue;
@@ -227,6 +229,52 @@ mod tests {
         assert_eq!(observer.accounting().unwrap().in_flight, 0);
         assert!(source.go_on().is_some());
         assert_eq!(source.missed(), 3);
+    }
+
+    /// Shows: when everything that came before has come again, the socket is not looked at any more for the
+    /// sake of repetitions.
+    #[test]
+    fn behind_the_last_repetition_nothing_is_looked_for_that_is_not_new() {
+        let may_repeat = |source: &Source| {
+            let stream = source.rings.front().and_then(|ring| ring.stream.as_ref());
+            stream.unwrap().may_repeat
+        };
+        let (mut source, theirs, mut account, _) = site();
+        for _ in 0..2 {
+            account.count_queued();
+            account.try_push(&[]).unwrap();
+        }
+        assert!(may_repeat(&source));
+        write(&theirs, 0, b"a record");
+        write(&theirs, 1, b"a record");
+        assert_eq!(take(&mut source).unwrap(), [0, 1]);
+        let again = |source: &mut Source| {
+            let (ours, theirs) = unix::stream_pair().unwrap();
+            let stream = source
+                .rings
+                .front_mut()
+                .and_then(|ring| ring.stream.as_mut());
+            stream.unwrap().connect(ours);
+            theirs
+        };
+        let next = again(&mut source);
+        drop(theirs);
+        write(&next, 0, &[]);
+        write(&next, 0, b"a record");
+        assert_eq!(take(&mut source).unwrap(), [] as [u64; 0]);
+        assert!(
+            may_repeat(&source),
+            "the second record is still to come again"
+        );
+        write(&next, 1, b"a record");
+        assert_eq!(take(&mut source).unwrap(), [] as [u64; 0]);
+        assert!(!may_repeat(&source) && !source.stream_has_work());
+        let last = again(&mut source);
+        drop(next);
+        assert!(may_repeat(&source));
+        write(&last, 2, &[]);
+        assert_eq!(take(&mut source).unwrap(), [] as [u64; 0]);
+        assert!(!may_repeat(&source), "nothing of it is to come again");
     }
 
     /// Shows: a writer that waits until everything of its dead predecessor is released hears of it, too,
