@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
+use cluster::fabric::rings::{Deed, Rings, Seen, Sizes, Tenant};
 use cluster::fabric::streams::{ACCOUNT_BYTES, Streams};
 use cluster::fabric::{
-    Answer, Ask, FabricSpec, Refusal, RingKey, SEAT_PACKET_BYTES_MAX, Slot, Transport, VERSION,
+    Answer, Ask, FabricSpec, RingKey, SEAT_PACKET_BYTES_MAX, Slot, Transport, VERSION,
 };
 use cluster::layout::spec::Role;
 use cluster::names::{Incarnation, LifeId, NodeName};
@@ -17,7 +18,7 @@ use cluster::node::endpoint::Endpoint;
 use cluster::shm::Board;
 use cluster::shm::bell::{self, Ringer};
 use cluster::shm::board::State;
-use cluster::shm::ring::{self, Accounting, Observer};
+use cluster::shm::ring::{self, Accounting, Observer, Reader};
 use cluster::sys::{packet, unix};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -43,6 +44,8 @@ struct Inner {
     board_file: OwnedFd,
     layout: Option<OwnedFd>,
     nodes: BTreeMap<Slot, Node>,
+    book: Rings,
+    /// Their memory.
     rings: BTreeMap<RingKey, OwnedFd>,
     streams: Streams<OwnedFd>,
     /// Rings are not made while this is set.
@@ -75,6 +78,7 @@ impl HandStem {
             board_file,
             layout: None,
             nodes: BTreeMap::new(),
+            book: Rings::default(),
             rings: BTreeMap::new(),
             streams: Streams::default(),
             withholds: false,
@@ -143,9 +147,8 @@ impl HandStem {
     /// It left for good: rings to it go, rings from it stay until they are drained.
     pub(crate) fn leaves(&self, slot: Slot) {
         let mut state = self.lock();
-        state.rings.retain(|key, _| key.to != slot);
         state.board.set_state(slot, State::Left);
-        state.free_if_done(slot);
+        state.left(slot);
         state.tell_all();
     }
 
@@ -305,54 +308,30 @@ impl Inner {
                 if self.withholds {
                     return;
                 }
-                let key = |index| RingKey {
-                    from,
-                    to,
-                    class,
-                    index,
-                };
-                let entry = self.board.entry(to);
-                if entry.is_none_or(|entry| entry.state == State::Left) {
-                    let ring = Some((to, class));
-                    let why = Refusal::NoSuchPeer;
-                    return self.say(from, &Answer::Refused { why, ring }, &[]);
-                }
-                let mut known = self.rings.range(key(0)..=key(u32::MAX));
-                let index = known
-                    .clone()
-                    .next_back()
-                    .map_or(0, |(key, _)| key.index + 1);
-                let first = match class {
-                    cluster::fabric::Class::Control => self.spec.control_bytes,
-                    cluster::fabric::Class::Bulk => self.spec.bulk_bytes,
-                };
-                let (needed, first) = match self.spec.transport {
-                    Transport::Ring => {
-                        (ring::capacity_for(record_bytes.try_into().unwrap()), first)
+                let reader = self.tenant(to);
+                let sizes = self.sizes();
+                let link = (from, to, class);
+                match self.book.ask(link, record_bytes, reader, &sizes, None) {
+                    Ok(deed) => self.carry_out(deed),
+                    Err(why) => {
+                        let ring = Some((to, class));
+                        self.say(from, &Answer::Refused { why, ring }, &[]);
                     }
-                    Transport::Unix => (0, ACCOUNT_BYTES),
-                };
-                if known.next_back().is_some() && self.spec.transport == Transport::Unix {
-                    return self.tell_of_ring(from, key(0)); // one account for all its life
-                }
-                let bytes = needed.max(usize::try_from(first).unwrap());
-                self.rings.insert(key(index), ring::create(bytes).unwrap());
-                let is_stream = self.spec.transport == Transport::Unix;
-                let is_seated = self.nodes[&to].socket.is_some();
-                self.tell_of_ring(to, key(index));
-                self.nodes[&to].ringer.ring_if_asleep().unwrap();
-                // The other end of a reader's stream went to the writer with it.
-                if !is_stream || !is_seated {
-                    self.tell_of_ring(from, key(index));
                 }
             }
             Ask::Drained(key) => {
-                assert_eq!(key.to, from, "only its reader drains a ring");
-                if let Some(memory) = self.rings.remove(&key) {
-                    let seen = observe(&memory);
-                    assert_eq!(seen.in_flight, 0, "{key:?} is said to be drained");
-                    self.drained.push(key);
-                }
+                let Some(memory) = self.rings.get(&key) else {
+                    return; // it went before
+                };
+                let mut reader = Reader::map(memory.try_clone().unwrap()).unwrap();
+                let seen = Seen {
+                    is_empty: observe(memory).in_flight == 0,
+                    has_successor: reader.moved_on().unwrap().is_some(),
+                };
+                let writer = self.tenant(key.from);
+                let gone = self.book.drained(key, from, writer, seen).unwrap();
+                self.drained.extend(gone.map(|_| key));
+                self.carry_out(gone);
                 self.free_if_done(key.from);
             }
             Ask::Attach { .. } | Ask::Resume { .. } | Ask::Observe { .. } => {
@@ -361,18 +340,68 @@ impl Inner {
         }
     }
 
-    fn free_if_done(&mut self, slot: Slot) {
-        let entry = self.board.entry(slot);
-        if entry.is_none_or(|entry| entry.state != State::Left) {
-            return;
+    fn carry_out(&mut self, deeds: impl IntoIterator<Item = Deed>) {
+        for deed in deeds {
+            match deed {
+                Deed::Make { key, bytes } => {
+                    let memory = ring::create(bytes.try_into().unwrap()).unwrap();
+                    self.rings.insert(key, memory);
+                    let mut told = self.book.held(key);
+                    // The other end of a reader's stream goes to the writer with it.
+                    let is_seated = self.nodes[&key.to].socket.is_some();
+                    if self.spec.transport == Transport::Unix && is_seated {
+                        told.pop();
+                    }
+                    self.carry_out(told);
+                }
+                Deed::Tell { key, whom } => {
+                    self.tell_of_ring(whom, key);
+                    if whom == key.to {
+                        self.nodes[&whom].ringer.ring_if_asleep().unwrap();
+                    }
+                }
+                Deed::LetGo(key) => {
+                    self.rings.remove(&key);
+                }
+            }
         }
-        self.rings
-            .retain(|key, memory| key.from != slot || observe(memory).in_flight > 0);
-        if !self
-            .rings
-            .keys()
-            .any(|key| key.from == slot || key.to == slot)
-        {
+    }
+
+    /// It left for good.
+    fn left(&mut self, slot: Slot) {
+        let rings = &self.rings;
+        let is_empty = |key| observe(&rings[&key]).in_flight == 0;
+        let gone = self.book.left(slot, is_empty);
+        self.carry_out(gone);
+        self.free_if_done(slot);
+    }
+
+    fn tenant(&self, slot: Slot) -> Tenant {
+        match self.board.entry(slot).map(|entry| entry.state) {
+            None => Tenant::Nobody,
+            Some(State::Left) => Tenant::Left,
+            Some(_) => Tenant::Here,
+        }
+    }
+
+    fn sizes(&self) -> Sizes {
+        let needs = |bytes: u32| {
+            let capacity = ring::capacity_for(bytes.try_into().unwrap());
+            capacity.try_into().unwrap()
+        };
+        match self.spec.transport {
+            Transport::Ring => Sizes::new(&self.spec, needs),
+            // One account for all the life of a stream.
+            Transport::Unix => Sizes {
+                control_bytes: ACCOUNT_BYTES,
+                bulk_bytes: ACCOUNT_BYTES,
+                ..Sizes::new(&self.spec, |_| 0)
+            },
+        }
+    }
+
+    fn free_if_done(&mut self, slot: Slot) {
+        if self.tenant(slot) == Tenant::Left && self.book.is_free(slot) {
             self.board.free(slot);
             self.nodes.remove(&slot);
         }
