@@ -49,7 +49,9 @@ fn happens(rings: &mut Rings, happening: Happening, quota: &Quota) {
             let _ = rings.ask(link, bytes, Tenant::Here, &sizes(), quota);
         }
         Happening::NotMade(number) => {
-            newest(rings, number).map(|key| rings.not_made(key));
+            if let Some(key) = newest(rings, number) {
+                rings.not_made(key);
+            }
         }
         Happening::Held(number) => {
             newest(rings, number).map(|key| rings.held(key));
