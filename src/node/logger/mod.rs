@@ -273,3 +273,7 @@ impl Logger {
 pub(super) fn limits(now: Instant) -> (Instant, Instant) {
     (now + DRAIN_LIMIT, now + END_LIMIT)
 }
+
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod tests;

@@ -1,0 +1,266 @@
+//! The writer thread on a real directory, with this test in the place of the loop.
+
+use super::*;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::logging::files::verify::Verifier;
+use crate::logging::message::{Create, Format, WriterId, lines_head};
+use crate::logging::{Atom, Column, LogPath, Schema, StreamId, Type, json};
+use crate::sys::clock;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const OWN: SourceId = SourceId(99);
+const RING: SourceId = SourceId(1);
+
+struct Loop {
+    commands: Sender<Command>,
+    replies: Receiver<Reply>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    _poll: mio::Poll,
+}
+
+impl Loop {
+    fn start(directory: &Path, spec: LogSpec) -> Self {
+        let poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let (commands, inbox) = crossbeam_channel::bounded(BATCHES_MAX);
+        let (sender, replies) = crossbeam_channel::unbounded();
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let retry = Retry::new(Replies { sender, waker }, stopped);
+        let config = Config {
+            directory: directory.to_owned(),
+            spec,
+            name: None,
+        };
+        let thread = Builder::new().spawn(move || {
+            let _ = Thread::begin(&config, OWN, inbox, retry).and_then(Thread::turns);
+        });
+        Self {
+            commands,
+            replies,
+            stop: Some(stop),
+            thread: Some(thread.unwrap()),
+            _poll: poll,
+        }
+    }
+
+    fn send(&self, records: &[(SourceId, u64, Vec<u8>)]) {
+        let mut batch = Batch::default();
+        for (source, number, payload) in records {
+            batch.push(*source, *number, payload);
+        }
+        self.commands.send(Command::Batch(batch)).unwrap();
+    }
+
+    fn next(&self) -> Reply {
+        self.replies.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// Waits until the source's records below this number are released; what else was said.
+    fn wait_released(&self, source: SourceId, below: u64) -> Vec<String> {
+        let mut said = Vec::new();
+        loop {
+            match self.next() {
+                Reply::Released {
+                    source: released,
+                    below: to,
+                } if (released, to) == (source, below) => return said,
+                other => said.push(format!("{other:?}")),
+            }
+        }
+    }
+
+    fn finish(self) {
+        self.commands.send(Command::Finish).unwrap();
+        while !matches!(self.next(), Reply::Finished) {}
+    }
+}
+
+/// The thread is not killed as a process is: it leaves its work where it is.
+impl Drop for Loop {
+    fn drop(&mut self) {
+        self.stop = None;
+        self.commands = crossbeam_channel::bounded(0).0;
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn writer(stream: &str, path: &str) -> (WriterId, Vec<u8>) {
+    let column = Column::new("n", Type::Atom(Atom::Count), false).unwrap();
+    let create = Create {
+        stream: StreamId::parse(stream).unwrap(),
+        filter: "default".to_owned(),
+        path: LogPath::parse(path).unwrap(),
+        format: Format::Json(json::Format::default()),
+        schema: Schema::new(vec![column]).unwrap(),
+    };
+    create.encode().unwrap()
+}
+
+fn line(id: WriterId, text: &str) -> Vec<u8> {
+    [lines_head(id).as_slice(), text.as_bytes()].concat()
+}
+
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().canonicalize().unwrap().join("logger");
+    (place, path)
+}
+
+fn text(directory: &Path, name: &str) -> String {
+    fs::read_to_string(directory.join(name)).unwrap()
+}
+
+#[test]
+fn lines_stand_when_they_are_released_and_a_repetition_is_skipped() {
+    let (_place, path) = place();
+    let (id, create) = writer("A::LOG", "conn");
+    let records = [
+        (RING, 0, create),
+        (RING, 1, line(id, "one\n")),
+        (RING, 2, line(id, "two\n")),
+    ];
+    let first = Loop::start(&path, LogSpec::default());
+    first.send(&records);
+    first.wait_released(RING, 3);
+    assert_eq!(text(&path, "conn.log"), "one\ntwo\n");
+    drop(first);
+    // Its successor does not know that they were released; and knows the writer without its word.
+    let second = Loop::start(&path, LogSpec::default());
+    let three = (RING, 3, line(id, "three\n"));
+    second.send(&[records[1].clone(), records[2].clone(), three]);
+    second.wait_released(RING, 4);
+    second.finish();
+    assert_eq!(text(&path, "conn.log"), "one\ntwo\nthree\n");
+    let [index, file] = ["conn.log.idx", "conn.log"].map(|name| fs::read(path.join(name)).unwrap());
+    let report = Verifier::default().add("conn", &index, &file);
+    assert_eq!((report.records, report.fault_count), (3, 0));
+}
+
+#[test]
+fn streams_of_one_path_have_files_of_their_own() {
+    let (_place, path) = place();
+    let [(one, first), (other, second)] = ["A::LOG", "B::LOG"].map(|stream| writer(stream, "same"));
+    let run = Loop::start(&path, LogSpec::default());
+    let source = SourceId(2);
+    run.send(&[
+        (RING, 0, first),
+        (source, 0, second),
+        (RING, 1, line(one, "a\n")),
+        (source, 1, line(other, "b\n")),
+        (RING, 2, line(one, "c\n")),
+    ]);
+    run.wait_released(RING, 3);
+    run.finish();
+    assert_eq!(text(&path, "same.log"), "a\nc\n");
+    assert_eq!(text(&path, "same-2.log"), "b\n");
+}
+
+#[test]
+fn what_nobody_can_write_is_told_once_and_released() {
+    let (_place, path) = place();
+    let (id, _) = writer("A::LOG", "conn");
+    let run = Loop::start(&path, LogSpec::default());
+    let stray = |number| (RING, number, line(id, "lost\n"));
+    run.send(&[stray(0), stray(1), (RING, 2, vec![0xff])]);
+    run.wait_released(RING, 3);
+    match run.next() {
+        Reply::Refused(why) => {
+            assert!(
+                why.contains("nobody has said") && why.ends_with("records=3"),
+                "{why}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(!path.join("conn.log").exists());
+}
+
+#[test]
+fn a_nodes_own_record_stands_when_its_write_returns() {
+    let (_place, path) = place();
+    let (id, create) = writer("A::LOG", "cluster");
+    let run = Loop::start(&path, LogSpec::default());
+    let own = OwnRecords::new(run.commands.clone());
+    let until = clock::monotonic() + PATIENCE;
+    assert!(own.write(&create, until));
+    assert!(own.write(&line(id, "mine\n"), until));
+    assert_eq!(text(&path, "cluster.log"), "mine\n");
+    assert!(!own.write(b"nonsense", until));
+    drop(own);
+}
+
+#[test]
+fn an_orderly_end_rotates_if_the_layout_rotates() {
+    let (_place, path) = place();
+    let spec = LogSpec {
+        rotate_interval: Some(Duration::from_secs(3600)),
+        naming: Names::Classic,
+        ..LogSpec::default()
+    };
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("left.log"), "of somebody else\n").unwrap();
+    let (id, create) = writer("A::LOG", "conn");
+    let run = Loop::start(&path, spec);
+    run.send(&[(RING, 0, create), (RING, 1, line(id, "one\n"))]);
+    run.wait_released(RING, 2);
+    run.finish();
+    let names = fs::read_dir(&path).unwrap().map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.split('.').next().unwrap().to_owned()
+    });
+    let names: BTreeSet<String> = names.filter(|name| !name.is_empty()).collect();
+    assert_eq!(
+        names,
+        BTreeSet::from(["conn".to_owned(), "left".to_owned()])
+    );
+    assert!(!path.join("conn.log").exists() && !path.join("left.log").exists());
+}
+
+/// Shows: a directory that cannot be had is said once, tried again, and had at last; and who gives it up
+/// is not held up by it.
+#[test]
+fn what_the_disk_refuses_is_tried_until_it_is_done_or_given_up() {
+    let (_place, path) = place();
+    fs::write(&path, "in the way").unwrap();
+    let (id, create) = writer("A::LOG", "conn");
+    let run = Loop::start(&path, LogSpec::default());
+    assert!(matches!(run.next(), Reply::Failing(_)));
+    run.send(&[(RING, 0, create), (RING, 1, line(id, "one\n"))]);
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(run.next(), Reply::Works));
+    run.wait_released(RING, 2);
+    assert_eq!(text(&path, "conn.log"), "one\n");
+    drop(run);
+    let file = path.join("conn.log");
+    let stuck = Loop::start(&file, LogSpec::default());
+    assert!(matches!(stuck.next(), Reply::Failing(_)));
+    drop(stuck);
+}
+
+/// Shows: what somebody else did to an open file is found, and what comes next stands in a fresh one.
+#[test]
+fn a_file_that_was_taken_away_is_made_anew() {
+    let (_place, path) = place();
+    let (id, create) = writer("A::LOG", "conn");
+    let run = Loop::start(&path, LogSpec::default());
+    run.send(&[(RING, 0, create), (RING, 1, line(id, "one\n"))]);
+    run.wait_released(RING, 2);
+    fs::remove_dir_all(&path).unwrap();
+    let until = clock::monotonic() + PATIENCE;
+    for number in 2.. {
+        run.send(&[(RING, number, line(id, "more\n"))]);
+        run.wait_released(RING, number + 1);
+        if path.join("conn.log").exists() {
+            break;
+        }
+        assert!(clock::monotonic() < until, "it writes to nowhere");
+    }
+    run.finish();
+    assert!(text(&path, "conn.log").ends_with("more\n"));
+}
