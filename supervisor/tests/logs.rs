@@ -22,7 +22,7 @@ use cluster::node::Cluster as Seat;
 use cluster::node::endpoint::{Outbox, Reach};
 use nix::sys::signal::Signal;
 
-use common::{Cluster, PATIENCE, Start, layouts, number_of, pause, processes, wait_or_tell};
+use common::{Cluster, PATIENCE, Start, layouts, number_of, processes, wait_or_tell};
 
 /// Names the directory by which a worker is steered. A test program that finds it in its environment is
 /// a worker.
@@ -139,8 +139,11 @@ impl Site {
         }
     }
 
+    /// A logger's directory as the supervisor sees it, which may have mounts of its own.
     fn logs(&self, logger: &str) -> PathBuf {
-        self.cluster.run_dir().join("logs").join(logger)
+        let root = format!("/proc/{}/root", self.cluster.pid());
+        let run_dir = self.cluster.run_dir().strip_prefix("/").unwrap();
+        Path::new(&root).join(run_dir).join("logs").join(logger)
     }
 
     /// Bytes that a logger has written.
@@ -189,29 +192,33 @@ impl Site {
         });
     }
 
-    /// Stops everything in order, and checks all files by both counts.
-    fn verify(self, accepted: &BTreeMap<&str, u64>) {
-        let logs = LOGGERS.map(|logger| self.logs(logger));
-        let _directory = self.cluster.stop_and_prepare_another();
-        let mut counts: BTreeMap<(String, u64), u64> = BTreeMap::new();
-        let mut proved = 0;
-        for directory in &logs {
-            for record in standing(directory) {
-                *counts.entry(record).or_default() += 1;
-            }
-            proved += prove(directory);
-        }
-        for (worker, count) in accepted {
-            let missing: Vec<u64> = (0..*count)
-                .filter(|number| !counts.contains_key(&((*worker).to_owned(), *number)))
-                .collect();
-            assert!(missing.is_empty(), "{worker} misses {missing:?}");
-        }
-        let twice: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
-        assert!(twice.is_empty(), "these stand more than once: {twice:?}");
-        let all: u64 = accepted.values().sum();
-        assert_eq!((counts.len() as u64, proved), (all, all));
+    /// Stops everything in order, and checks all files by both counts. They are there as long as what it
+    /// returns.
+    fn verify(self, accepted: &BTreeMap<&str, u64>) -> Start {
+        let logs = LOGGERS.map(|logger| self.cluster.run_dir().join("logs").join(logger));
+        let directory = self.cluster.stop_and_prepare_another();
+        expect_each_once(&logs, accepted);
+        let proved: u64 = logs.iter().map(|logs| prove(logs)).sum();
+        assert_eq!(proved, accepted.values().sum::<u64>());
+        directory
     }
+}
+
+/// Every record that was accepted stands once, and no other does.
+fn expect_each_once(logs: &[PathBuf], accepted: &BTreeMap<&str, u64>) {
+    let mut counts: BTreeMap<(String, u64), u64> = BTreeMap::new();
+    for record in logs.iter().flat_map(|logs| standing(logs)) {
+        *counts.entry(record).or_default() += 1;
+    }
+    let twice: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "these stand more than once: {twice:?}");
+    for (worker, count) in accepted {
+        let missing: Vec<u64> = (0..*count)
+            .filter(|number| !counts.contains_key(&((*worker).to_owned(), *number)))
+            .collect();
+        assert!(missing.is_empty(), "{worker} misses {missing:?}");
+    }
+    assert_eq!(counts.len() as u64, accepted.values().sum::<u64>());
 }
 
 /// The log files in a directory, the oldest first.
@@ -281,7 +288,7 @@ fn a_killed_logger_loses_and_repeats_no_accepted_record() {
         "{accepted:?}"
     );
     site.wait_all(&accepted);
-    site.verify(&accepted);
+    drop(site.verify(&accepted));
 }
 
 /// Shows: files go on after an orderly end, and with rotation none is left open; all that lay in the
@@ -295,8 +302,8 @@ fn an_orderly_end_leaves_nothing_in_the_rings() {
     let site = Site::start(test, r#"rotate_interval: "1h", batch_interval: "60s""#);
     site.wait_written(LOGGERS[0], BYTES_BETWEEN);
     let accepted = site.stop_workers();
-    let directory = site.logs(LOGGERS[0]);
-    site.verify(&accepted);
+    let directory = site.cluster.run_dir().join("logs").join(LOGGERS[0]);
+    let _kept = site.verify(&accepted);
     assert!(!directory.join("test.log").exists());
     let rotated = files(&directory);
     assert!(!rotated.is_empty());
@@ -323,29 +330,26 @@ fn a_full_disk_loses_nothing() {
     let site = Site::begin(test, "", |start| {
         start.in_own_mounts(
             "mkdir -p $DIR/run/logs
-             mount -t tmpfs -o size=16m none $DIR/run/logs
-             head -c 15m /dev/zero > $DIR/run/logs/ballast",
+             mount -t tmpfs -o size=64m none $DIR/run/logs
+             head -c 63m /dev/zero > $DIR/run/logs/ballast",
         )
     });
     let said = |site: &Site, event: &str| {
         let event = format!("event={event}");
-        let said = site.cluster.read("run/logger-1/stdout.log");
+        let said = site.cluster.read("logger-1/stdout.log");
         said.lines().filter(|line| line.contains(&event)).count()
     };
     site.wait("the disk is full", || {
         (said(&site, "log_disk_failing") > 0).then_some(())
     });
-    let supervisor = site.cluster.pid();
-    let ballast = format!(
-        "/proc/{supervisor}/root{}",
-        site.cluster.run_dir().join("logs/ballast").display()
-    );
+    let ballast = site.logs("ballast");
     fs::remove_file(ballast).unwrap();
     site.wait("there is room", || {
         (said(&site, "log_disk_works") > 0).then_some(())
     });
     assert_eq!(said(&site, "log_disk_failing"), 1);
-    pause();
     let accepted = site.stop_workers();
     assert!(accepted.values().all(|count| *count > 0), "{accepted:?}");
+    site.wait_all(&accepted);
+    expect_each_once(&LOGGERS.map(|logger| site.logs(logger)), &accepted);
 }
