@@ -31,9 +31,9 @@ fn spread(schema: &Schema, fields: Vec<Value>, row: &mut Vec<Value>) {
     for field in fields {
         let column = schema.columns().get(row.len());
         let takes_vector = column.is_some_and(|it| matches!(it.type_(), Type::Vector(_)));
-        match field {
-            Value::Vector(inner) if !takes_vector => spread(schema, inner, row),
-            field => row.push(field),
+        match (field, takes_vector) {
+            (Value::Vector(inner), false) => spread(schema, inner, row),
+            (field, _) => row.push(field),
         }
     }
 }

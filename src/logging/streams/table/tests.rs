@@ -149,11 +149,14 @@ fn a_filter_that_does_not_fit_its_stream_is_refused() {
     nothing.include = Some([].into());
     let error = streams.add_filter(&a, nothing).unwrap_err();
     assert!(matches!(error, LogError::Nothing { .. }));
-    let mut mistaken = Filter::default();
-    mistaken.writer = Writer::As(Format::Tsv(tsv::Settings {
+    let mistaken = tsv::Settings {
         separator: b'\n',
         ..tsv::Settings::default()
-    }));
+    };
+    let mistaken = Filter {
+        writer: Writer::As(Format::Tsv(mistaken)),
+        ..Filter::default()
+    };
     streams.add_filter(&a, mistaken).unwrap();
     let error = refused(&mut streams, "A::LOG", &row("x", 1));
     assert!(matches!(error, LogError::Writer { .. }), "{error}");
@@ -164,8 +167,10 @@ fn a_filter_that_does_not_fit_its_stream_is_refused() {
 #[test]
 fn a_path_that_is_none_is_refused_and_the_other_filters_write() {
     let (mut streams, a) = (streams(), id("A::LOG"));
-    let mut evil = Filter::default();
-    evil.path_function = Some(Box::new(|_, _, _| "../x".to_owned()));
+    let evil = Filter {
+        path_function: Some(Box::new(|_, _, _| "../x".to_owned())),
+        ..Filter::default()
+    };
     streams.add_filter(&a, evil).unwrap();
     streams.add_filter(&a, Filter::new("fine")).unwrap();
     let mut paths = Vec::new();
@@ -229,10 +234,12 @@ fn two_streams_on_one_path_write_to_two_and_it_is_told() {
 #[test]
 fn a_path_function_of_endless_paths_keeps_a_bounded_number_of_writers() {
     let (mut streams, a) = (streams(), id("A::LOG"));
-    let mut many = Filter::default();
-    many.path_function = Some(Box::new(|_, _, record| {
-        format!("p{}", record.field("hits").unwrap())
-    }));
+    let many = Filter {
+        path_function: Some(Box::new(|_, _, record| {
+            format!("p{}", record.field("hits").unwrap())
+        })),
+        ..Filter::default()
+    };
     streams.add_filter(&a, many).unwrap();
     let all = u64::try_from(WRITERS_MAX).unwrap() + 1;
     for hits in (0..all).chain([0]) {
