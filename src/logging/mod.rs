@@ -13,10 +13,10 @@
 //! [`files`] says what is to be done with which file. What comes from outside is bounded by the length of
 //! the input; arbitrary bytes give an error, never a panic.
 //!
-//! This is the core of a logger and not yet one: loggers of a cluster write no log files. The part that
-//! opens them, in the logger's role of `node`, is to receive batches from the rings, form their records
-//! with [`tsv`] or [`json`], and carry out the [`Action`](files::Action)s of [`files`]. Until then tests,
-//! fuzz targets and benches are all that call it.
+//! What opens the files, and carries out the [`Action`](files::Action)s of [`files`], is
+//! [`node`](crate::node), where a node writes logs: lines come to it formed, in [`message`]s by the rings.
+//! [`writers`] says which file each of those has, [`frame`] what stands around its lines, [`spec`] what
+//! the layout says of all that.
 //!
 //! # Which value stands in which column
 //!

@@ -248,7 +248,7 @@ mod tests {
     fn all_who_write_the_same_share_a_file_and_another_stream_gets_a_second_one() {
         let mut writers = Writers::default();
         let (conn, other) = (create("A::LOG", "conn", "n"), create("B::LOG", "conn", "n"));
-        let (id, said) = conn.clone();
+        let (id, said) = conn;
         let first = writers.introduce(ONE, id, said.clone());
         assert_eq!(first, Ok(Introduced::New));
         assert_eq!(writers.introduce(OTHER, id, said), Ok(Introduced::Known));
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(path(&mut writers, OTHER, other.0).unwrap(), "conn-2");
         assert_eq!(introduce(&mut writers, ONE, &one), "conn");
         assert_eq!(Writers::decode(&writers.encode()).unwrap().encode(), stored);
-        let mut torn = stored.clone();
+        let mut torn = stored;
         torn.pop();
         assert!(Writers::decode(&torn).is_none() && Writers::decode(b"").is_none());
     }

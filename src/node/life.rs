@@ -171,6 +171,7 @@ impl Life {
                     "up",
                     &format_args!("incarnation={incarnation} nodes={nodes}"),
                 );
+                member.write_logs()?;
                 member.announce().map_err(cannot_join)?;
                 for descriptor in member.descriptors() {
                     life.poller.add(descriptor, Source::Fabric, false)?;

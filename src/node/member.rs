@@ -63,7 +63,7 @@ impl Member {
     }
 
     /// Begins to write logs, once the layout says that it does.
-    fn write_logs(&mut self) -> io::Result<()> {
+    pub(super) fn write_logs(&mut self) -> io::Result<()> {
         if self.voice.logger.is_some() || !self.cluster.membership().writes_logs() {
             return Ok(());
         }
@@ -76,7 +76,8 @@ impl Member {
             spec: self.cluster.log_spec().clone(),
             name: self.cluster.node().filter(|_| is_one_of_many).cloned(),
         };
-        let (logger, own) = Logger::start(config, Arc::clone(waker))?;
+        let within = self.cluster.block();
+        let (logger, own) = Logger::start(config, within, Arc::clone(waker))?;
         self.cluster.keep_logs(Box::new(own));
         self.voice.logger = Some(logger);
         Ok(())

@@ -7,7 +7,7 @@ pub mod cluster;
 mod controller;
 pub mod endpoint;
 mod life;
-pub mod logger;
+mod logger;
 mod member;
 pub mod observer;
 mod say;

@@ -17,8 +17,8 @@
 //! 5. What was changed behind our back is set aside whole, never cut, never written over, and told.
 //!    What is not known to stand is taken again: a repetition is better than a loss.
 //!
-//! It opens nothing. Whoever owns the directory, which will be the logger's role in `node`, carries out
-//! the actions, and supplies the clock and the [`Frame`] of the lines. Now only the simulation among the
+//! It opens nothing. Whoever owns the directory, the writer thread of a node that writes logs, carries
+//! out the actions, and supplies the clock and the [`Frame`] of the lines; the simulation among the
 //! tests does, on a disk in memory.
 //!
 //! The parts: [`index`] and [`state`] are what is on the disk; [`scan`] tells how far they hold;

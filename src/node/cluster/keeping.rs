@@ -1,6 +1,6 @@
 //! For a handler that keeps records until it is done with them: what it tells the endpoint.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Cluster;
 use crate::node::endpoint::Receipt;
@@ -27,6 +27,12 @@ impl Cluster {
     #[must_use]
     pub fn rings_version(&self) -> u64 {
         self.endpoint.rings_version()
+    }
+
+    /// As [`Endpoint::block`](crate::node::endpoint::Endpoint::block).
+    #[must_use]
+    pub fn block(&self) -> Duration {
+        self.endpoint.block()
     }
 
     /// For a loop with a poller of its own: when [`Cluster::wake`] is to be called though no descriptor

@@ -209,6 +209,12 @@ impl Endpoint {
         &self.outbox.identity
     }
 
+    /// So long this node waits for a logger, as the layout says.
+    #[must_use]
+    pub fn block(&self) -> Duration {
+        self.outbox.spec.block
+    }
+
     /// Where dead letters are put; `dead-letter` in the working directory if nothing is said.
     pub fn put_dead_letters_into(&mut self, file: PathBuf) {
         self.inbox.letters = file;

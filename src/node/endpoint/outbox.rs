@@ -184,7 +184,8 @@ impl Outbox {
             let whole = match link.push(&parts, again(&mut before)) {
                 Ok(()) => {
                     let gathers = has_streams && self.gathers(to, class);
-                    if !(gathers || (chosen.is_some() && self.delays(to, class, length))) {
+                    let waits = gathers || (chosen.is_some() && self.delays(to, class, length));
+                    if !waits {
                         self.ring(to);
                     }
                     true

@@ -17,8 +17,6 @@ mod tell;
 mod thread;
 mod words;
 
-pub use own::OwnRecords;
-
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -29,7 +27,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use mio::Waker;
 
-use super::Cluster;
+use super::cluster::{Cluster, LocalSink};
 use super::endpoint::{Handling, Receipt, Record};
 use super::say::say;
 use crate::fabric::Class;
@@ -40,6 +38,7 @@ use crate::logging::spec::{Fsync, LogSpec, Names};
 use crate::names::NodeName;
 use crate::sys::random;
 
+use own::OwnRecords;
 use retry::{Replies, Retry};
 use thread::Thread;
 use words::{BATCH_BYTES, BATCHES_MAX, Batch, Command, Reply};
@@ -114,11 +113,16 @@ pub(super) struct Logger {
 }
 
 impl Logger {
-    /// Starts the thread. `waker` is woken when there is something to do for [`Logger::turn`].
+    /// Starts the thread. `waker` is woken when there is something to do for [`Logger::turn`]. What comes
+    /// besides takes the records of this node itself, and waits for each, so long at most.
     ///
     /// # Errors
     /// The system's, when it has no thread left.
-    pub(super) fn start(config: Config, waker: Arc<Waker>) -> io::Result<(Self, OwnRecords)> {
+    pub(super) fn start(
+        config: Config,
+        within: Duration,
+        waker: Arc<Waker>,
+    ) -> io::Result<(Self, impl LocalSink + use<>)> {
         let (commands, inbox) = crossbeam_channel::bounded(BATCHES_MAX);
         let (sender, replies) = crossbeam_channel::unbounded();
         let (stop, stopped) = crossbeam_channel::bounded(0);
@@ -134,7 +138,7 @@ impl Logger {
                 // If it was given up, nobody is left who could be told.
                 let _ = thread.and_then(Thread::turns);
             })?;
-        let own = OwnRecords::new(commands.clone());
+        let own = OwnRecords::new(commands.clone(), within);
         let logger = Self {
             commands,
             replies,

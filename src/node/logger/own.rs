@@ -1,44 +1,57 @@
-//! Records of the node that writes logs itself: they need no ring, and stand when `write` returns.
+//! Records of the node that writes logs itself: they need no ring, and stand when they were taken.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::words::Command;
 use crate::node::cluster::LocalSink;
 use crate::sys::clock;
 
-/// So long a node waits for its own record to stand: as publishers wait for room in a logger's ring, unless
-/// the layout says otherwise.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 /// The way of such a node's own records into its files.
-#[derive(Clone, Debug)]
-pub struct OwnRecords {
+#[derive(Debug)]
+pub(super) struct OwnRecords {
     commands: Sender<Command>,
+    /// So long a record is waited for.
+    pub(super) within: Duration,
+    /// One that was not written in time: as long as it is not, none is waited for.
+    late: Option<Receiver<()>>,
 }
 
 impl OwnRecords {
-    pub(super) fn new(commands: Sender<Command>) -> Self {
-        Self { commands }
-    }
-
-    /// Has a message of [`crate::logging::message`] written, and waits until then at most. False: it
-    /// does not stand yet, or was refused; then it is not known whether it will stand.
-    pub fn write(&self, message: &[u8], until: Instant) -> bool {
-        let (written, stands) = crossbeam_channel::bounded(1);
-        let payload = Arc::from(message);
-        let own = Command::Own { payload, written };
-        self.commands.send_deadline(own, until).is_ok() && stands.recv_deadline(until).is_ok()
+    pub(super) fn new(commands: Sender<Command>, within: Duration) -> Self {
+        Self {
+            commands,
+            within,
+            late: None,
+        }
     }
 }
 
 impl LocalSink for OwnRecords {
     fn take(&mut self, message: &[u8]) -> bool {
-        self.write(message, clock::monotonic() + PATIENCE)
+        let is_late = |late: &Receiver<()>| late.try_recv() == Err(TryRecvError::Empty);
+        if self.late.as_ref().is_some_and(is_late) {
+            return false;
+        }
+        self.late = None;
+        let (written, stands) = crossbeam_channel::bounded(1);
+        let payload = Arc::from(message);
+        let own = Command::Own { payload, written };
+        let until = clock::monotonic() + self.within;
+        if self.commands.send_deadline(own, until).is_err() {
+            return false;
+        }
+        match stands.recv_deadline(until) {
+            Ok(()) => true,
+            Err(error) => {
+                self.late = error.is_timeout().then_some(stands);
+                false
+            }
+        }
     }
 
-    /// Nothing waits: what is taken stands.
+    /// Each is written at once.
     fn flush(&mut self) {}
 }

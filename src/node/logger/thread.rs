@@ -261,7 +261,15 @@ impl Thread {
                     self.retry.replies.wake();
                     Outcome::Done
                 }
-                action => {
+                action @ (Action::Inspect { .. }
+                | Action::Read { .. }
+                | Action::Create { .. }
+                | Action::Write { .. }
+                | Action::Truncate { .. }
+                | Action::Rename { .. }
+                | Action::Sync { .. }
+                | Action::SyncDirectories
+                | Action::Store { .. }) => {
                     let acted = self.disk.act(action);
                     match self.retry.tried(acted)? {
                         Some(outcome) => outcome,

@@ -16,17 +16,19 @@ fn name(name: &str) -> String {
 }
 
 fn create(disk: &mut Disk, file: &str) -> Identity {
-    match disk.act(&Action::Create { name: name(file) }).unwrap() {
-        Outcome::Created(identity) => identity,
-        other => panic!("{other:?}"),
-    }
+    let outcome = disk.act(&Action::Create { name: name(file) }).unwrap();
+    let Outcome::Created(identity) = outcome else {
+        panic!("{outcome:?}");
+    };
+    identity
 }
 
 fn inspect(disk: &mut Disk, file: &str) -> Found {
-    match disk.act(&Action::Inspect { name: name(file) }).unwrap() {
-        Outcome::Found(found) => found,
-        other => panic!("{other:?}"),
-    }
+    let outcome = disk.act(&Action::Inspect { name: name(file) }).unwrap();
+    let Outcome::Found(found) = outcome else {
+        panic!("{outcome:?}");
+    };
+    found
 }
 
 fn write(disk: &mut Disk, file: &str, at: u64, bytes: &[u8]) {
