@@ -7,6 +7,7 @@
 //!
 //! Pure: no socket, no clock. The supervisor serves it, the client sub-commands speak it.
 
+pub mod node;
 pub mod reply;
 pub mod request;
 pub mod select;

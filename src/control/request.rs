@@ -114,6 +114,11 @@ pub enum Request {
         /// Number, or name with or without `SIG`.
         signal: String,
     },
+    /// Have loggers rotate their current files. Answer: results, one for each logger.
+    Rotate {
+        /// Nodes by name or selector, and logs by path or stream; without the ones or the others all.
+        words: Vec<String>,
+    },
     /// Compare a layout with what runs. Answer: [`super::reply::DiffReply`].
     Diff {
         /// Absolute path of the layout.

@@ -162,6 +162,16 @@ impl LogPath {
         Self(text.to_owned())
     }
 
+    /// The path that somebody means: by itself, or by the id of a stream, whose
+    /// [default](StreamId::default_path) it is then.
+    ///
+    /// # Errors
+    /// As [`LogPath::parse`].
+    pub fn meant(word: &str) -> Result<Self, LogPathError> {
+        let stream = StreamId::parse(word).ok().filter(|_| word.contains("::"));
+        stream.map_or_else(|| Self::parse(word), |id| Self::parse(id.default_path()))
+    }
+
     /// The path as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -212,6 +222,14 @@ impl fmt::Display for LogPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_meant_by_itself_or_by_its_stream() {
+        let meant = |word| LogPath::meant(word).map(|path| path.as_str().to_owned());
+        assert_eq!(meant("Conn::LOG"), Ok("conn".to_owned()));
+        assert_eq!(meant("Conn"), Ok("Conn".to_owned()));
+        assert!(meant("../conn").is_err());
+    }
 
     #[test]
     fn a_stream_has_zeeks_path_unless_it_is_told_another() {

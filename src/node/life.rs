@@ -15,6 +15,7 @@ use super::endpoint::SeatError;
 use super::member::{Desk, Member};
 use super::say::say;
 use crate::causes;
+use crate::control::node::{FromNode, ToNode};
 use crate::layout::spec::Role;
 use crate::net::poller::{Poller, Ready};
 use crate::supervise::vocabulary::LINK_PACKET_BYTES_MAX;
@@ -240,8 +241,12 @@ impl Life {
             match sys::packet::recv(self.seat.control.as_fd(), &mut buffer) {
                 Ok(Some((length, _))) => {
                     let packet = buffer.get(..length).unwrap_or_default();
-                    if let Part::Controller(controller) = &mut self.part {
-                        controller.on_packet(packet, now);
+                    match &mut self.part {
+                        Part::Controller(controller) => controller.on_packet(packet, now),
+                        Part::Member(member) => {
+                            let answer = ToNode::decode(packet).map(|asked| member.ask(asked));
+                            self.answer(answer.as_ref());
+                        }
                     }
                 }
                 Ok(None) => {
@@ -254,6 +259,14 @@ impl Life {
                     return;
                 }
             }
+        }
+    }
+
+    /// Answers the supervisor. If it has not read what it was answered before, it waits for no more.
+    fn answer(&self, answer: Option<&FromNode>) {
+        let packet = answer.and_then(|answer| answer.encode(LINK_PACKET_BYTES_MAX));
+        if let Some(packet) = packet {
+            let _ = sys::packet::send(self.seat.control.as_fd(), &packet, &[]);
         }
     }
 

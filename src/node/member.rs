@@ -14,6 +14,7 @@ use super::endpoint::{Endpoint, Handling, Record};
 use super::logger::{self, Config, Logger};
 use super::say::say;
 use crate::causes;
+use crate::control::node::{FromNode, ToNode};
 use crate::framework::{BackendError, FullyConnected, NodeId, PeerError};
 use crate::layout::spec::Role;
 use crate::names::NodeName;
@@ -100,6 +101,16 @@ impl Member {
     /// When it is to have a turn though nothing wakes it.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.cluster.deadline()
+    }
+
+    /// What the supervisor asks of it.
+    pub(super) fn ask(&mut self, asked: ToNode) -> FromNode {
+        match asked {
+            ToNode::Rotate { request, .. } => FromNode::Rotated {
+                request,
+                files: Err("it writes no log files in this build".to_owned()),
+            },
+        }
     }
 
     /// It is awake, and does what there is to do.

@@ -50,6 +50,7 @@ impl Daemon {
                 self.await_goal(asker, state.into(), nodes, Form::results(), true);
             }),
             Request::Signal { select, signal } => self.on_signal(asker, &select, &signal),
+            Request::Rotate { words } => self.on_rotate(asker, &words),
             Request::Deploy {
                 path,
                 dry_run,

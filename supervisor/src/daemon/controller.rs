@@ -26,7 +26,7 @@ pub(super) struct Link {
 }
 
 /// The control socket of a node, while it is the process of that number.
-fn control_of<'a>(
+pub(super) fn control_of<'a>(
     nodes: &'a BTreeMap<NodeName, Box<Node>>,
     name: &NodeName,
     pid: i32,

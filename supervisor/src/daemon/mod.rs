@@ -23,6 +23,7 @@ mod reports;
 mod requests;
 mod revival;
 mod rolling;
+mod rotation;
 mod shutdown;
 mod signals;
 mod start;
@@ -60,6 +61,8 @@ enum Source {
     Listener,
     Client(ClientId),
     Controller,
+    /// A node that was asked to rotate.
+    Rotation,
 }
 
 /// The supervisor's whole state.
@@ -73,6 +76,9 @@ struct Daemon {
     clients: Clients,
     operations: Operations,
     rolling: Option<rolling::Rolling>,
+    rotation: Option<rotation::Rotation>,
+    /// Counts the requests to rotate.
+    rotations: u64,
     events: Events,
     signals: Signals,
     output: Output,
@@ -121,6 +127,7 @@ impl Daemon {
                     Source::Listener => self.on_listener(),
                     Source::Client(client) => self.on_client(client, now),
                     Source::Controller => self.flush_controller(),
+                    Source::Rotation => self.on_rotation(),
                 }
             }
             self.run_deadlines(now);
@@ -154,6 +161,7 @@ impl Daemon {
                 .as_ref()
                 .and_then(shutdown::Shutdown::next_deadline),
             self.rolling.as_ref().map(rolling::Rolling::deadline),
+            self.rotation.as_ref().map(rotation::Rotation::deadline),
         ]
         .into_iter()
         .flatten()
@@ -168,6 +176,7 @@ impl Daemon {
         let waiting = [
             self.operations.next_deadline(),
             self.rolling.as_ref().map(rolling::Rolling::deadline),
+            self.rotation.as_ref().map(rotation::Rotation::deadline),
         ];
         if waiting.into_iter().flatten().any(|at| at <= now) {
             self.dirty = true;
@@ -178,6 +187,7 @@ impl Daemon {
     fn settle(&mut self, now: Instant) {
         self.settle_cluster();
         self.settle_rolling(now);
+        self.settle_rotation(now);
         self.settle_operations(now);
     }
 

@@ -87,6 +87,7 @@ impl Daemon {
             | Request::Destroy { .. }
             | Request::Wait { .. }
             | Request::Signal { .. }
+            | Request::Rotate { .. }
             | Request::Deploy { .. } => self.change(asker, id, request, now),
         }
     }

@@ -178,6 +178,8 @@ fn start(args: &RunArgs) -> Result<Daemon, NotStarted> {
         clients,
         operations: Operations::default(),
         rolling: None,
+        rotation: None,
+        rotations: 0,
         events: Events::default(),
         signals,
         output,
