@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Client(command)) => client::run(&command),
         Some(Command::Fabric(command)) => client::fabric::run(&command),
+        Some(Command::Records(command)) => client::records::run(&command),
         Some(Command::Completions(args)) => print(&completions::script(args.shell)),
         Some(Command::Names(target)) => {
             let socket = target.path(std::env::var_os(client::SOCKET_VARIABLE));

@@ -2,13 +2,14 @@
 //!
 //! `supervisor --layout FILE` is the daemon, short for `supervisor run --layout FILE`. Every other
 //! sub-command but `check` and `completions` is a client of a running one: of its control socket (see
-//! [`client`]), or of its fabric (see [`fabric`]).
+//! [`client`]), of its fabric (see [`fabric`]), or of the files of its loggers (see [`records`]).
 //!
 //! Pure: opens no file, connects to nothing.
 
 pub(crate) mod client;
 pub(crate) mod echo;
 pub(crate) mod fabric;
+pub(crate) mod records;
 pub(crate) mod shared;
 pub(crate) mod values;
 
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use client::ClientCommand;
 use fabric::FabricCommand;
+use records::RecordsCommand;
 use shared::Target;
 
 const EXAMPLES: &str = "\
@@ -30,6 +32,7 @@ Examples:
   supervisor logs -f @workers            Follow the output of all workers
   supervisor deploy site.ron             Apply a changed layout to what runs
   supervisor stats --watch               What became of the records between nodes?
+  supervisor records verify              Does every record stand in the log files once?
   supervisor shutdown                    Stop everything
 
 Nodes are selected by name (worker-1), glob ('worker-*'), role (@workers, @loggers, @proxies,
@@ -101,14 +104,17 @@ pub(crate) fn in_order(words: impl IntoIterator<Item = OsString>) -> Vec<OsStrin
     let is_command =
         |word: &OsString| !word.is_empty() && !word.as_encoded_bytes().starts_with(b"-");
     match (words.split_at_checked(at), words.first()) {
-        (Some((front, [command, rest @ ..])), Some(program)) if is_command(command) => {
+        (Some((front, rest @ [command, ..])), Some(program)) if is_command(command) => {
+            // Some commands have two words.
+            let words = if command == "records" { 2 } else { 1 };
+            let (command, rest) = rest.split_at_checked(words).unwrap_or((rest, &[]));
             let moved = front.iter().skip(1);
-            [program, command]
+            let in_order = [program]
                 .into_iter()
+                .chain(command)
                 .chain(moved)
-                .chain(rest)
-                .cloned()
-                .collect()
+                .chain(rest);
+            in_order.cloned().collect()
         }
         _ => words,
     }
@@ -126,6 +132,9 @@ pub(crate) enum Command {
     Client(ClientCommand),
     #[command(flatten)]
     Fabric(FabricCommand),
+    /// Prove, show and rotate the log files that loggers write
+    #[command(subcommand)]
+    Records(RecordsCommand),
     /// Print a script that teaches a shell to complete these commands
     Completions(CompletionsArgs),
     /// What the supervisor starts itself as, to bear the nodes.
@@ -302,6 +311,10 @@ mod tests {
             "supervisor sub a/ -n 0",
             "supervisor peers --timeout -0.5",
             "supervisor sub a/ -n many",
+            "supervisor records",
+            "supervisor records show",
+            "supervisor records show conn -n 0",
+            "supervisor records show conn --since soon",
         ] {
             let error = Cli::try_parse_from(line.split_whitespace()).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");
@@ -317,6 +330,11 @@ mod tests {
             ),
             ("s --timeout=3 -q stop w", "s stop --timeout=3 -q w"),
             ("s status --json", "s status --json"),
+            (
+                "s --run-dir d records show conn",
+                "s records show --run-dir d conn",
+            ),
+            ("s --json records", "s records --json"),
             ("s --run-dir d --layout f", "s --run-dir d --layout f"),
             (
                 "s --run-dir d run --layout f",

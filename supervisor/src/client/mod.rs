@@ -17,6 +17,7 @@ mod failure;
 mod invisible;
 pub(crate) mod out;
 mod plan;
+pub(crate) mod records;
 mod render;
 #[cfg(test)]
 mod sample;

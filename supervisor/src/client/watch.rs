@@ -1,6 +1,9 @@
 //! `status --watch`: the same picture again every second.
 
+use std::io;
 use std::time::{Duration, SystemTime};
+
+use nix::poll::{PollTimeout, poll};
 
 use cluster::control::Code;
 use cluster::control::reply::StatusReply;
@@ -38,6 +41,15 @@ pub(crate) fn status(
         connection.pause(INTERVAL)?;
         connection.limit(Some(limit));
         connection.send(envelope)?;
+    }
+}
+
+/// Lets so much time pass.
+pub(crate) fn pause(time: Duration) -> io::Result<()> {
+    let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+    match poll(&mut [], time) {
+        Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

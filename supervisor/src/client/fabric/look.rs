@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use nix::poll::{PollTimeout, poll};
 use serde::Serialize;
 
 use cluster::control::Code;
@@ -18,7 +17,7 @@ use crate::cli::fabric::{PeersArgs, StatsArgs};
 use crate::client::failure::ClientError;
 use crate::client::out::Console;
 use crate::client::render;
-use crate::client::watch::{INTERVAL, picture};
+use crate::client::watch::{INTERVAL, pause, picture};
 
 /// Between the two looks of somebody who does not watch: long enough for rates, and hardly felt.
 const FIRST_INTERVAL: Duration = Duration::from_millis(250);
@@ -129,13 +128,4 @@ fn show<T: Serialize>(
     }
     let line = serde_json::to_string(reply).map_err(io::Error::from)?;
     console.print_json(&line)
-}
-
-/// Lets so much time pass.
-fn pause(time: Duration) -> Result<(), ClientError> {
-    let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
-    match poll(&mut [], time) {
-        Ok(_) | Err(nix::Error::EINTR) => Ok(()),
-        Err(error) => Err(io::Error::from(error).into()),
-    }
 }

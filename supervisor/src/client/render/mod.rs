@@ -6,6 +6,7 @@ pub(crate) mod diff;
 pub(crate) mod fabric;
 pub(crate) mod figures;
 pub(crate) mod lines;
+pub(crate) mod records;
 pub(crate) mod results;
 pub(crate) mod status;
 pub(crate) mod table;
