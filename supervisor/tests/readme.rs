@@ -14,6 +14,7 @@ use cluster::control::Code;
 const README: &str = include_str!("../../README.md");
 const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
 const FABRIC: &str = include_str!("../../docs/fabric.md");
+const LOGS: &str = include_str!("../../docs/logs.md");
 const SIGNALS: &str = include_str!("../src/daemon/signals.rs");
 
 /// The supervisor's own code for a system that fails it; no command ends with it.
@@ -164,6 +165,40 @@ fn every_layout_that_is_named_or_shown_can_run() {
     assert!(can_run, "{said}");
 }
 
+/// Shows: the guide to log files has a layout that can run, commands that the program knows, and the faults
+/// that they name.
+#[test]
+fn the_guide_to_log_files_is_about_this_program() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shown.ron");
+    let [shown] = blocks(LOGS, "ron").try_into().unwrap();
+    fs::write(&path, shown).unwrap();
+    let (can_run, said) = run(&["check", "--strict", path.to_str().unwrap()]);
+    assert!(can_run, "{said}");
+    let mut seen = 0;
+    for line in blocks(LOGS, "sh").concat().lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ["supervisor", "records", command, options @ ..] = words.as_slice() else {
+            panic!("{line}");
+        };
+        let (known, help) = run(&["records", command, "--help"]);
+        assert!(known, "{line}: {help}");
+        for option in options.iter().filter(|word| word.starts_with('-')) {
+            let mut words = help.split(|c: char| c.is_whitespace() || c == ',');
+            assert!(words.any(|word| word == *option), "{line}: no {option}");
+        }
+        seen += 1;
+    }
+    assert!(seen > 5, "{seen} seen");
+    const REPLIES: &str = include_str!("../src/client/records/replies.rs");
+    let rows = table(LOGS, "| `kind` in JSON | what it means |");
+    let told: BTreeSet<&str> = rows.iter().flat_map(|row| quoted(&row[0])).collect();
+    assert_eq!(told.len(), 11);
+    for fault in told {
+        assert!(REPLIES.contains(&format!("\"{fault}\"")), "{fault}");
+    }
+}
+
 /// Shows: the exit codes are those of the code, no more and no fewer, here and in `--help`.
 #[test]
 fn the_exit_codes_are_those_of_the_program() {
@@ -216,7 +251,7 @@ fn the_signals_are_those_the_supervisor_reads() {
 /// Shows: every file and directory that the map names is there.
 #[test]
 fn every_path_of_the_map_exists() {
-    let prose = [ARCHITECTURE, FABRIC].concat().replace("```", "");
+    let prose = [ARCHITECTURE, FABRIC, LOGS].concat().replace("```", "");
     let paths: Vec<&str> = quoted(&prose)
         .into_iter()
         .filter(|word| {
@@ -256,4 +291,5 @@ fn the_guides_are_short() {
     assert!(README.lines().count() <= 200);
     assert!(ARCHITECTURE.lines().count() <= 400);
     assert!(FABRIC.lines().count() <= 200);
+    assert!(LOGS.lines().count() <= 200);
 }

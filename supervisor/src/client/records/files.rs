@@ -75,8 +75,23 @@ impl LogFile {
     /// Its bytes as they were written.
     pub(super) fn unpacked(&self, file: File) -> Box<dyn Read> {
         match self.is_packed() {
-            true => Box::new(MultiGzDecoder::new(io::BufReader::new(file))),
+            true => Box::new(Unpacked(MultiGzDecoder::new(io::BufReader::new(file)))),
             false => Box::new(file),
+        }
+    }
+}
+
+/// What is packed in a file, as far as it can be unpacked: a damaged one ends early.
+struct Unpacked(MultiGzDecoder<io::BufReader<File>>);
+
+impl Read for Unpacked {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        match self.0.read(into) {
+            Err(error) if [InvalidData, InvalidInput, UnexpectedEof].contains(&error.kind()) => {
+                Ok(0)
+            }
+            other => other,
         }
     }
 }

@@ -147,14 +147,16 @@ impl Lines {
 }
 
 fn nanos(value: &Value) -> Option<i64> {
-    match value {
-        Value::Timestamp(at) => Some(at.nanos()),
-        Value::Real(seconds) => Some(of_seconds(*seconds)),
-        _ => None,
+    if let Value::Real(seconds) = value {
+        return Some(of_seconds(*seconds)); // beyond what nanoseconds reach
     }
+    let Value::Timestamp(at) = value else {
+        return None;
+    };
+    Some(at.nanos())
 }
 
-/// Before and after all that nanoseconds reach is at their ends.
+/// What is beyond all that nanoseconds reach is at their ends.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "what is beyond the range becomes its end"
@@ -165,17 +167,15 @@ fn of_seconds(seconds: f64) -> i64 {
 
 fn time_of_object(line: &[u8]) -> Option<i64> {
     let stamped: Stamped = serde_json::from_slice(line).ok()?;
-    match stamped.ts? {
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(millis) if millis >= MILLIS_MIN => millis.checked_mul(1_000_000),
-            _ => number.as_f64().map(of_seconds),
-        },
-        serde_json::Value::String(date) => {
-            let at = humantime::parse_rfc3339_weak(&date).ok()?;
-            let since = at.duration_since(UNIX_EPOCH).ok()?;
-            i64::try_from(since.as_nanos()).ok()
-        }
-        _ => None,
+    let ts = stamped.ts?;
+    if let Some(date) = ts.as_str() {
+        let at = humantime::parse_rfc3339_weak(date).ok()?;
+        let since = at.duration_since(UNIX_EPOCH).ok()?;
+        return i64::try_from(since.as_nanos()).ok();
+    }
+    match ts.as_i64() {
+        Some(millis) if millis >= MILLIS_MIN => millis.checked_mul(1_000_000),
+        Some(_) | None => ts.as_f64().map(of_seconds),
     }
 }
 

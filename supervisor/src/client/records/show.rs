@@ -51,7 +51,7 @@ pub(super) fn show(args: &ShowArgs, console: &mut Console<'_>) -> Result<Code, C
     };
     let before = args.follow && since.is_none();
     let count = args.count.map(NonZeroUsize::get);
-    match count.or(before.then_some(RECORDS_BEFORE)) {
+    match count.or_else(|| before.then_some(RECORDS_BEFORE)) {
         Some(count) => output.last(&mut merged, count)?,
         None => output.all(&mut merged)?,
     }

@@ -20,7 +20,7 @@ use crate::client::out::Console;
 use crate::client::render;
 use crate::client::watch::pause;
 
-/// So often a logger's directory is read anew when it changes under our eyes, before it is taken as it is.
+/// So often a logger's directory is read anew when it changes under our eyes.
 const LOOKS_MAX: usize = 16;
 
 /// Bytes that an index tells of are in their file a moment later; after so long they are missing.
@@ -98,22 +98,16 @@ impl Look {
             files: Vec::new(),
             seen: BTreeSet::new(),
         };
-        for looks in 1..=LOOKS_MAX {
+        for nth in 1..=LOOKS_MAX {
             let mut files = files::files(logs, logger)?;
             files.retain(|file| is_wanted(&file.path));
-            if look.take(files, looks == LOOKS_MAX)? {
-                break;
+            if look.take(files, nth == LOOKS_MAX)? {
+                look.hold_against(&before, &state(&logs.join(logger))?, is_wanted);
+                return Ok(look);
             }
         }
-        let known = before.paths.iter();
-        for path in known.filter(|path| is_wanted(path.name.as_str())) {
-            for source in &path.sources {
-                look.verifier
-                    .stood(path.name.as_str(), source.id, source.next);
-            }
-        }
-        look.check_checkpoints(&before, &state(&logs.join(logger))?, is_wanted);
-        Ok(look)
+        let message = format!("the files of {logger} change too quickly; try again");
+        Err(refused(Code::Failed, message))
     }
 
     /// Looks at what was not looked at yet. False: something has changed meanwhile.
@@ -140,7 +134,13 @@ impl Look {
 
     /// What stood when the state was stored has to stand. A file that the state has forgotten meanwhile
     /// was rotated, and may be gone.
-    fn check_checkpoints(&mut self, before: &State, after: &State, wanted: impl Fn(&str) -> bool) {
+    fn hold_against(&mut self, before: &State, after: &State, wanted: impl Fn(&str) -> bool) {
+        for path in &before.paths {
+            let name = path.name.as_str();
+            for source in path.sources.iter().filter(|_| wanted(name)) {
+                self.verifier.stood(name, source.id, source.next);
+            }
+        }
         let open = |state: &State| {
             let paths = state.paths.iter();
             let open = paths.filter_map(|path| Some((path.name.to_string(), path.open?)));
