@@ -15,7 +15,7 @@ use crate::logging::LogPath;
 use serde::{Deserialize, Serialize};
 
 /// The names of the slots' files in the logger's directory.
-pub const SLOT_NAMES: [&str; 2] = [".state-0", ".state-1"];
+pub const SLOT_NAMES: [&str; 2] = [".state.0", ".state.1"];
 
 const MAGIC: [u8; 8] = *b"logstat\x01";
 
