@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cluster::fabric::{Policy, Transport};
 use cluster::layout::host::Host;
+use cluster::layout::inputs::fits;
 use cluster::layout::spec::{Identity, Program, Ready, RestartPolicy, Role};
 use cluster::layout::{Layout, Overrides, read};
 use cluster::names::NodeName;
@@ -85,10 +86,49 @@ fn every_file_of_layouts_has_a_test_here() {
     let mut files: Vec<String> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "sample")
         .collect();
     files.sort();
-    let expected = ["commands.ron", "minimal.ron", "site.ron", "streams.ron"];
+    let expected = [
+        "collect.ron",
+        "commands.ron",
+        "minimal.ron",
+        "site.ron",
+        "streams.ron",
+    ];
     assert_eq!(files, expected);
+}
+
+#[test]
+fn collect_follows_the_sample_with_four_workers_and_two_loggers() {
+    let layout = load("collect.ron");
+    assert_eq!(
+        order(&layout),
+        [
+            "controller: controller-alpha",
+            "loggers: logger-1 logger-2",
+            "manager: manager",
+            "workers: worker-1 worker-2 worker-3 worker-4"
+        ]
+    );
+    let inputs = layout
+        .children
+        .iter()
+        .filter_map(|child| child.inputs.as_ref());
+    let inputs: Vec<_> = inputs.collect();
+    let sample = folder().join("sample");
+    for entry in std::fs::read_dir(&sample).unwrap() {
+        let path = entry.unwrap().path();
+        let own = inputs.iter().filter(|inputs| inputs.is_own(&path));
+        assert_eq!(own.count(), 1, "{}", path.display());
+        let name = path.file_name().unwrap().as_encoded_bytes();
+        let is_followed = inputs[0].all.iter().any(|input| {
+            let pattern = input.from.path();
+            let wanted = pattern.file_name().unwrap().as_encoded_bytes();
+            pattern.parent() == Some(&sample) && fits(wanted, name)
+        });
+        assert!(is_followed, "{}", path.display());
+    }
 }
 
 #[test]

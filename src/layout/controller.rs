@@ -77,6 +77,7 @@ pub(super) fn child(
             name: name.as_str(),
             index: 1,
             cpu: None,
+            host: ctx.host,
         };
         let filled = template::fill(text, values).unwrap_or_else(|(message, hint)| {
             ctx.report.error(&["controller", field], message, hint);
@@ -109,6 +110,7 @@ pub(super) fn child(
         life,
         watchdog: ctx.watchdog,
         hooks: Vec::new(),
+        inputs: None,
     };
     spec.put(directory, stdout_file, stderr_file);
     Some(spec)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::inputs::Inputs;
 use super::spec::{
     ChildSpec, Hook, LifePolicy, Program, Ready, Resource, ResourceLimit, RestartPolicy, Role,
     Watchdog, WatchdogAction,
@@ -51,7 +52,14 @@ pub(super) fn words(child: &ChildSpec) -> Vec<String> {
     let different = different.filter(|(own, usual)| own != usual);
     words.extend(different.map(|((key, value), _)| format!("{key}={value}")));
     words.extend(child.hooks.iter().map(hook_words));
+    words.extend(child.inputs.iter().map(|inputs| inputs_words(inputs)));
     words
+}
+
+fn inputs_words(inputs: &Inputs) -> String {
+    let all = inputs.all.iter();
+    let paths: Vec<String> = all.map(|it| it.from.path().display().to_string()).collect();
+    format!("inputs={}", paths.join(","))
 }
 
 /// A variable that we set ourselves, so that a child knows what it is.
@@ -234,6 +242,7 @@ pub(super) fn child_json(child: &ChildSpec) -> Value {
         "life": life_json(&child.life),
         "watchdog": child.watchdog.map(patience),
         "hooks": hooks.collect::<Vec<_>>(),
+        "inputs": child.inputs.as_ref().map(|inputs| &inputs.all),
     })
 }
 

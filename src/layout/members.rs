@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::entries::Entry;
+use super::inputs::{self, Inputs};
 use super::prototype;
 use super::spec::{ChildSpec, LINK_PACKET_BYTES_MAX, Program, Ready, Role};
 use super::template::{self, Values};
@@ -199,9 +200,19 @@ impl<'a, 'r> Member<'a, 'r> {
         for hook in &mut spec.hooks {
             hook.command = self.command(&hook.command, ("hooks", Some(hook.on.word())), ctx);
         }
+        spec.inputs = self.inputs(ctx);
         spec.cpus = std::mem::take(&mut self.cpus);
         self.check_size(&spec, ctx);
         spec
+    }
+
+    fn inputs(&mut self, ctx: &mut Context<'_>) -> Option<Box<Inputs>> {
+        let (entry, index0) = (self.entry, self.index - 1);
+        let fill = |text: &str, ctx: &mut Context<'_>| {
+            let filled = self.fill(text, ("inputs", None), ctx);
+            ctx.absolute(filled)
+        };
+        inputs::read(entry, index0, fill, ctx)
     }
 
     fn env(&mut self, ctx: &mut Context<'_>) -> Vec<(String, String)> {
@@ -278,6 +289,7 @@ impl<'a, 'r> Member<'a, 'r> {
             name: self.name.as_str(),
             index: self.index,
             cpu: cpu.as_deref(),
+            host: ctx.host,
         };
         match template::fill(text, values) {
             Ok(filled) => filled,

@@ -13,6 +13,7 @@ pub mod describe;
 pub mod diff;
 pub mod finding;
 pub mod host;
+pub mod inputs;
 pub mod seats;
 pub mod signals;
 pub mod spec;

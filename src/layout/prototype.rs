@@ -61,6 +61,7 @@ pub(super) fn build(entry: &Entry<'_>, name: &NodeName, ctx: &mut Context<'_>) -
         life: ctx.life_policy(&words, &under),
         watchdog: watchdog(entry, ctx),
         hooks: hooks(entry),
+        inputs: None,
     }
 }
 

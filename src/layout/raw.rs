@@ -280,6 +280,7 @@ shape! {
         hooks: RawHooks,
         watchdog: Option<OrOff<RawWatchdog>>,
         stop: RawNodeStop,
+        inputs: Vec<RawInput>,
     }
     later {
         SCRIPTS { scripts, addl_base_scripts, addl_user_scripts, bare_mode }
@@ -287,6 +288,18 @@ shape! {
         HOSTS { zone_id: Option<String> }
         TRANSPORT { transport }
         CAPTURE { interface: Option<String>, pcap_file: Option<String> }
+    }
+}
+
+shape! {
+    /// An entry of a node's `inputs`.
+    RawInput {
+        file: Option<String>,
+        fifo: Option<String>,
+        socket: Option<String>,
+        form: Option<RawInputForm>,
+        stream: Option<String>,
+        path: Option<String>,
     }
 }
 
@@ -422,6 +435,14 @@ pub(super) enum RawFsync {
     Never,
     Interval(Period),
     Batch,
+}
+
+/// `form` of an input.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum RawInputForm {
+    Lines,
+    Zeek,
+    Json,
 }
 
 /// What is done when a ring is full.

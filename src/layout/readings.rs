@@ -387,7 +387,7 @@ fn commands_of_hooks_and_of_readiness_and_captured_files_are_templates_too() {
         refused(&with(
             "command: [\"true\"], hooks: (on_exit: [\"true\", \"{nmae}\"]), count: 2",
         )),
-        "3:34|x|hooks.on_exit|the template {nmae} is not known|known are {name}, {index}, {index0} and {cpu}; write {{ for a brace",
+        "3:34|x|hooks.on_exit|the template {nmae} is not known|known are {name}, {index}, {index0}, {cpu} and {env:VARIABLE}; write {{ for a brace",
     );
     same(
         refused(&with(

@@ -255,7 +255,7 @@ fn values_that_cannot_be_are_refused() {
     );
     same(
         refused(&with("command: [\"true\", \"{nmae}\"]")),
-        "3:7|x|command|the template {nmae} is not known|known are {name}, {index}, {index0} and {cpu}; write {{ for a brace",
+        "3:7|x|command|the template {nmae} is not known|known are {name}, {index}, {index0}, {cpu} and {env:VARIABLE}; write {{ for a brace",
     );
     same(
         refused(&with("command: [\"true\"], env: {\"A\": \"{cpu}\"}")),
@@ -342,7 +342,7 @@ fn what_is_too_large_is_refused() {
     );
     same(
         refused(&with(&long)),
-        "3:1|x|-|its description has 131139 bytes, at most 130048 are allowed|put long texts of env or command into a file",
+        "3:1|x|-|its description has 131140 bytes, at most 130048 are allowed|put long texts of env or command into a file",
     );
     same(
         refused(&with("command: [\"true\"], count: 4000000000")),

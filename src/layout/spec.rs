@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::inputs::Inputs;
 use crate::names::NodeName;
 
 /// The largest packet between supervisor and stem, in bytes. A child's description travels in one, so
@@ -305,6 +306,8 @@ pub struct ChildSpec {
     pub watchdog: Option<Watchdog>,
     /// Programs run at turns of its life.
     pub hooks: Vec<Hook>,
+    /// What it follows, if anything.
+    pub inputs: Option<Box<Inputs>>,
 }
 
 impl ChildSpec {

@@ -1,8 +1,11 @@
 //! Templates: `{name}`, `{index}`, `{index0}` and `{cpu}` in commands (a node's own, those of its
-//! hooks and of its readiness), paths, interfaces and variables.
+//! hooks and of its readiness), paths, interfaces, inputs and variables; and `{env:NAME}`, or with what
+//! stands for it where it is not set, `{env:NAME:/srv/logs}`: a variable of the supervisor's environment.
+
+use super::host::Host;
 
 /// What a template can hold, for one child.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Values<'a> {
     /// The child's name.
     pub(super) name: &'a str,
@@ -10,12 +13,15 @@ pub(super) struct Values<'a> {
     pub(super) index: u32,
     /// The processors it was dealt, if any.
     pub(super) cpu: Option<&'a str>,
+    /// The variables of the supervisor's environment.
+    pub(super) host: &'a dyn Host,
 }
 
 /// Why a template cannot be filled: message and hint.
 pub(super) type TemplateError = (String, &'static str);
 
-const KNOWN: &str = "known are {name}, {index}, {index0} and {cpu}; write {{ for a brace";
+const KNOWN: &str =
+    "known are {name}, {index}, {index0}, {cpu} and {env:VARIABLE}; write {{ for a brace";
 
 /// Fills in a template. `{{` is a brace, and so is `}}`.
 pub(super) fn fill(text: &str, values: Values<'_>) -> Result<String, TemplateError> {
@@ -49,6 +55,9 @@ pub(super) fn fill(text: &str, values: Values<'_>) -> Result<String, TemplateErr
 }
 
 fn value(word: &str, values: Values<'_>) -> Result<String, TemplateError> {
+    if let Some(variable) = word.strip_prefix("env:") {
+        return variable_of(variable, values);
+    }
     match word {
         "name" => Ok(values.name.to_owned()),
         "index" => Ok(values.index.to_string()),
@@ -63,28 +72,57 @@ fn value(word: &str, values: Values<'_>) -> Result<String, TemplateError> {
     }
 }
 
+/// `NAME`, or `NAME:default`. A variable that is empty counts as set.
+fn variable_of(text: &str, values: Values<'_>) -> Result<String, TemplateError> {
+    let (name, default) = text
+        .split_once(':')
+        .map_or((text, None), |(name, default)| (name, Some(default)));
+    let value = values.host.variable(name);
+    value.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
+        let hint = "set it for the supervisor, or write a default, as in {env:LOGS:/srv/logs}";
+        (format!("the variable {name} is not set"), hint)
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::sample::Machine;
     use super::*;
 
-    fn values(cpu: Option<&str>) -> Values<'_> {
-        Values {
+    fn filled(text: &str, cpu: Option<&str>) -> Result<String, TemplateError> {
+        let variables = vec![("LOGS", "/var/log"), ("EMPTY", "")];
+        let host = &Machine {
+            variables,
+            ..Machine::default()
+        };
+        let values = Values {
             name: "worker-3",
             index: 3,
             cpu,
-        }
+            host,
+        };
+        fill(text, values)
     }
 
     #[test]
     fn templates_are_filled_and_double_braces_are_braces() {
-        let text = fill("{name}/{index}/{index0}/{cpu} {{x}} }", values(Some("7")));
+        let text = filled("{name}/{index}/{index0}/{cpu} {{x}} }", Some("7"));
         assert_eq!(text, Ok("worker-3/3/2/7 {x} }".to_owned()));
     }
 
     #[test]
     fn what_cannot_be_filled_is_refused() {
-        assert!(fill("{cpu}", values(None)).unwrap_err().1.contains("cpus"));
-        assert!(fill("{nam}", values(None)).unwrap_err().0.contains("{nam}"));
-        assert!(fill("a{", values(None)).unwrap_err().0.contains("closed"));
+        assert!(filled("{cpu}", None).unwrap_err().1.contains("cpus"));
+        assert!(filled("{nam}", None).unwrap_err().0.contains("{nam}"));
+        assert!(filled("a{", None).unwrap_err().0.contains("closed"));
+    }
+
+    #[test]
+    fn variables_have_their_value_or_the_default() {
+        let text = filled("{env:LOGS}/{env:GONE:a/b}{env:EMPTY:x}{env:GONE:}", None);
+        assert_eq!(text, Ok("/var/log/a/b".to_owned()));
+        let (message, hint) = filled("{env:GONE}", None).unwrap_err();
+        assert_eq!(message, "the variable GONE is not set");
+        assert!(hint.contains("default"));
     }
 }
