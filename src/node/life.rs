@@ -174,6 +174,10 @@ impl Life {
                 );
                 member.write_logs()?;
                 member.announce().map_err(cannot_join)?;
+                if let Some(inputs) = life.seat.inputs.take() {
+                    let name = format!("{}.positions", life.seat.name);
+                    member.follow(*inputs, &life.seat.directory.join(name))?;
+                }
                 for descriptor in member.descriptors() {
                     life.poller.add(descriptor, Source::Fabric, false)?;
                 }

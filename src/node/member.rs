@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,11 +11,13 @@ use mio::Waker;
 
 use super::cluster::{Cluster, ClusterError, Handler};
 use super::endpoint::{Endpoint, Handling, Record};
+use super::inputs::Following;
 use super::logger::{self, Config, Logger};
 use super::say::say;
 use crate::causes;
 use crate::control::node::{FromNode, ToNode};
 use crate::framework::{BackendError, FullyConnected, NodeId, PeerError};
+use crate::layout::inputs::Inputs;
 use crate::layout::spec::Role;
 use crate::names::NodeName;
 use crate::sys::clock;
@@ -25,6 +27,7 @@ use crate::sys::clock;
 pub(super) struct Member {
     cluster: Cluster,
     voice: Voice,
+    following: Option<Following>,
     /// What a node that writes logs needs, if it may come to that.
     desk: Option<Desk>,
 }
@@ -52,6 +55,7 @@ impl Member {
         Ok(Self {
             cluster,
             voice,
+            following: None,
             desk,
         })
     }
@@ -60,6 +64,13 @@ impl Member {
     pub(super) fn announce(&mut self) -> Result<(), ClusterError> {
         self.cluster.init()?;
         say("announced", &format_args!("id={}", self.cluster.node_id()));
+        Ok(())
+    }
+
+    /// Follows these inputs from now on; `place` is the file that says how far they were read.
+    pub(super) fn follow(&mut self, inputs: Inputs, place: &Path) -> io::Result<()> {
+        let following = Following::begin(inputs, place, &mut self.cluster)?;
+        self.following = Some(following);
         Ok(())
     }
 
@@ -90,17 +101,21 @@ impl Member {
     }
 
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.cluster.descriptors()
+        let following = self.following.iter().map(Following::descriptor);
+        self.cluster.descriptors().chain(following)
     }
 
     /// It is about to sleep. False: there is something to do first.
     pub(super) fn doze(&mut self) -> bool {
-        self.cluster.doze()
+        let may_sleep = self.following.as_ref().is_none_or(Following::may_sleep);
+        self.cluster.doze() && may_sleep
     }
 
     /// When it is to have a turn though nothing wakes it.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.cluster.deadline()
+        let following = self.following.as_ref().and_then(Following::deadline);
+        let deadlines = [self.cluster.deadline(), following];
+        deadlines.into_iter().flatten().min()
     }
 
     /// What the supervisor asks of it.
@@ -118,6 +133,9 @@ impl Member {
         self.cluster.wake()?;
         self.write_logs()?;
         self.cluster.dispatch(&mut self.voice);
+        if let Some(following) = &mut self.following {
+            following.turn(&mut self.cluster, clock::monotonic());
+        }
         match &mut self.voice.logger {
             Some(logger) => logger.turn(&mut self.cluster),
             None => Ok(()),

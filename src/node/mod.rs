@@ -6,6 +6,7 @@ pub mod backlog;
 pub mod cluster;
 mod controller;
 pub mod endpoint;
+mod inputs;
 mod life;
 mod logger;
 mod member;

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::layout::inputs::Inputs;
 use crate::layout::spec::Role;
 use crate::names::{Incarnation, NodeName};
 use crate::shm::heartbeat::Heartbeat;
@@ -20,6 +21,8 @@ pub struct Seat {
     pub incarnation: Incarnation,
     /// Its working directory.
     pub directory: PathBuf,
+    /// What it follows, if anything.
+    pub inputs: Option<Box<Inputs>>,
     /// Its directory for log files, if its role may write any.
     pub logs: Option<PathBuf>,
     /// Its end of the socket to the supervisor. End-of-file is an order to leave.

@@ -129,7 +129,7 @@ impl Positions {
     pub fn resume(
         &self,
         entry: &mut Entry,
-        accepted: impl Fn(RingId) -> Option<u64>,
+        accepted: impl FnOnce(RingId) -> Option<u64>,
     ) -> Option<Position> {
         let mut notes = [0, 1].map(|slot| self.note_in(entry.index, slot));
         notes.sort_by_key(|found| std::cmp::Reverse(found.as_ref().map(|(turn, ..)| *turn)));

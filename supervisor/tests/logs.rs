@@ -10,12 +10,12 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cluster::logging::files::verify::Verifier;
+use cluster::logging::files::verify::{Input, Verifier};
 use cluster::logging::message::{Create, Format, lines_head};
 use cluster::logging::{Atom, Column, LogPath, Schema, StreamId, Type, tsv};
 use cluster::node::Cluster as Seat;
@@ -257,7 +257,13 @@ fn prove(directory: &Path) -> u64 {
     for path in files(directory) {
         let mut index = path.clone().into_os_string();
         index.push(".idx");
-        let report = verifier.add("test", &fs::read(index).unwrap(), &fs::read(&path).unwrap());
+        let input = Input {
+            path: "test",
+            index: Some(File::open(index).unwrap()),
+            file: File::open(&path).unwrap(),
+            until: None,
+        };
+        let report = verifier.add(input).unwrap();
         assert_eq!(report.fault_count, 0, "{path:?}: {:?}", report.faults);
         records += report.records;
     }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -185,14 +185,9 @@ impl Disk {
             }
             Err(error) => return Err(error),
         };
-        let birth = facts.created().ok();
-        let birth = birth.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-        let birth = birth.map_or(0, |birth| birth.as_nanos());
-        // An inode is given again, but not with the same time of birth.
-        let identity = (u128::from(facts.dev()) << 96) ^ (u128::from(facts.ino()) << 64) ^ birth;
         let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
         Ok(Some(Look {
-            identity: Identity(identity),
+            identity: identity_of(&facts),
             length: facts.len(),
             modified: Timestamp::from(modified),
         }))
@@ -293,6 +288,15 @@ fn is_for_good(error: &io::Error) -> bool {
                 | libc::EINVAL
         )
     )
+}
+
+/// Which file it is: device, inode and time of birth.
+pub(in crate::node) fn identity_of(facts: &Metadata) -> Identity {
+    let birth = facts.created().ok();
+    let birth = birth.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let birth = birth.map_or(0, |birth| birth.as_nanos());
+    // An inode is given again, but not with the same time of birth.
+    Identity((u128::from(facts.dev()) << 96) ^ (u128::from(facts.ino()) << 64) ^ birth)
 }
 
 #[cfg(test)]

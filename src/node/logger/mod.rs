@@ -17,6 +17,8 @@ mod tell;
 mod thread;
 mod words;
 
+pub(super) use disk::identity_of;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::logging::files::verify::Verifier;
+use crate::logging::files::verify::{Input, Verifier};
 use crate::logging::message::{Create, Format, WriterId, lines_head};
 use crate::logging::{Atom, Column, LogPath, Schema, StreamId, Type, json};
 use crate::sys::clock;
@@ -138,7 +138,13 @@ fn lines_stand_when_they_are_released_and_a_repetition_is_skipped() {
     second.finish();
     assert_eq!(text(&path, "conn.log"), "one\ntwo\nthree\n");
     let [index, file] = ["conn.log.idx", "conn.log"].map(|name| fs::read(path.join(name)).unwrap());
-    let report = Verifier::default().add("conn", &index, &file);
+    let input = Input {
+        path: "conn",
+        index: Some(index.as_slice()),
+        file: file.as_slice(),
+        until: None,
+    };
+    let report = Verifier::default().add(input).unwrap();
     assert_eq!((report.records, report.fault_count), (3, 0));
 }
 

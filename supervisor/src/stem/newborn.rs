@@ -118,6 +118,7 @@ impl Newborn {
             role,
             incarnation: self.incarnation,
             directory: self.spec.directory().to_owned(),
+            inputs: self.spec.inputs.clone(),
             logs: self.spec.logs(),
             control,
             fabric,
