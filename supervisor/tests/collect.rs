@@ -1,0 +1,292 @@
+//! `layouts/collect.ron` with real workers and loggers: what is collected equals its source, record for
+//! record, whoever is killed meanwhile.
+//!
+//! Zeek's own logs are collected where `ZEEK_LOGS` or `../shared/data/zeek-logs` has them.
+//! `KILLS=300 cargo test --test collect` kills that often.
+
+#![cfg(test)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use common::{Cluster, PATIENCE, Start, layouts, number_of, processes, wait_or_tell};
+
+/// So many kills, unless `KILLS` says another number.
+const KILLS: u64 = 15;
+
+/// Records of a file between two kills.
+const BURST: u64 = 400;
+
+const VICTIMS: [&str; 6] = [
+    "worker-1", "logger-1", "worker-2", "worker-3", "logger-2", "worker-4",
+];
+
+fn layouts_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../layouts")
+}
+
+/// The layout that ships, with deaths that cost no time.
+fn start(inputs: &Path, logging: &str) -> Cluster {
+    let text = fs::read_to_string(layouts_folder().join("collect.ron")).unwrap();
+    let at_once = layouts::AT_ONCE;
+    let head = format!("Layout(\n    controller: (enabled: false), logging: ({logging}),\n");
+    let text = text
+        .replace("Layout(\n", &head)
+        .replace(
+            "node_type: Worker,",
+            &format!("node_type: Worker, {at_once},"),
+        )
+        .replace(
+            "node_type: Logger,",
+            &format!("node_type: Logger, {at_once},"),
+        );
+    let start = Start::with(&text).env("INPUT_DIR", inputs.to_str().unwrap());
+    start.start_ready()
+}
+
+fn is_record(line: &&[u8]) -> bool {
+    !line.is_empty() && line.first() != Some(&b'#')
+}
+
+fn records_of(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let lines = bytes.split(|byte| *byte == b'\n').filter(is_record);
+    lines.map(<[u8]>::to_vec).collect()
+}
+
+/// What stands in the logs of a path, of all loggers, in order.
+fn collected(run_dir: &Path, path: &str) -> Vec<Vec<u8>> {
+    let name = format!("{path}.log");
+    let files = common::walk(&run_dir.join("logs"));
+    let files = files.into_iter().filter(|file| file.ends_with(&name));
+    let mut records: Vec<_> = files
+        .filter_map(|file| fs::read(file).ok())
+        .flat_map(|bytes| records_of(&bytes))
+        .collect();
+    records.sort_unstable();
+    records
+}
+
+fn wait_collected(cluster: &Cluster, path: &str, count: usize) {
+    let tell = || format!("{}\n{}", cluster.status(), cluster.console());
+    let what = format!("{count} records of {path} stand");
+    wait_or_tell(
+        &what,
+        2 * PATIENCE,
+        || (collected(cluster.run_dir(), path).len() >= count).then_some(()),
+        tell,
+    );
+}
+
+/// Collects every log, and holds each against its source after an orderly end.
+fn collect_all(inputs: &Path) {
+    let cluster = start(inputs, "");
+    let mut sources = BTreeMap::new();
+    for file in common::walk(inputs) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if let Some(path) = name.strip_suffix(".log") {
+            let mut records = records_of(&fs::read(&file).unwrap());
+            records.sort_unstable();
+            sources.insert(path.to_owned(), records);
+        }
+    }
+    assert!(!sources.is_empty());
+    for (path, records) in &sources {
+        wait_collected(&cluster, path, records.len());
+    }
+    let run_dir = cluster.run_dir().to_owned();
+    let _kept = cluster.stop_and_prepare_another();
+    for (path, records) in sources {
+        let collected = collected(&run_dir, &path);
+        assert_eq!(collected.len(), records.len(), "{path}");
+        for (is, was) in collected.iter().zip(&records) {
+            let [is, was] = [is, was].map(|line| line.escape_ascii().to_string());
+            assert_eq!(is, was, "{path}");
+        }
+    }
+}
+
+/// An object, without the members that say nothing.
+fn object(line: &[u8]) -> BTreeMap<String, Value> {
+    let mut object: BTreeMap<String, Value> = serde_json::from_slice(line).unwrap();
+    object.retain(|_, value| !value.is_null());
+    object
+}
+
+/// Collects every log of objects as objects, and holds each against its source by value.
+fn collect_objects(inputs: &Path) {
+    let cluster = start(inputs, "format: Json");
+    let mut sources = BTreeMap::new();
+    for file in common::walk(inputs) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if let Some(path) = name.strip_suffix(".json") {
+            let records = records_of(&fs::read(&file).unwrap());
+            wait_collected(&cluster, path, records.len());
+            sources.insert(path.to_owned(), records);
+        }
+    }
+    assert!(!sources.is_empty());
+    let run_dir = cluster.run_dir().to_owned();
+    let _kept = cluster.stop_and_prepare_another();
+    for (path, records) in sources {
+        let sorted = |lines: Vec<Vec<u8>>| {
+            let objects = lines.iter().map(|line| object(line));
+            let mut objects: Vec<_> = objects.map(|it| format!("{it:?}")).collect();
+            objects.sort_unstable();
+            objects
+        };
+        assert_eq!(
+            sorted(collected(&run_dir, &path)),
+            sorted(records),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn the_sample_is_collected_as_it_is() {
+    collect_all(&layouts_folder().join("sample"));
+}
+
+#[test]
+fn the_samples_objects_are_collected_by_value() {
+    collect_objects(&layouts_folder().join("sample"));
+}
+
+/// Zeek's own logs, unpacked. `None`: there are none, which is said past the capture of tests' output.
+fn zeek_logs(kind: &str, ending: &str) -> Option<tempfile::TempDir> {
+    let said = env::var_os("ZEEK_LOGS").map(PathBuf::from);
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/zeek-logs");
+    let logs = said.unwrap_or(beside).join(kind);
+    if !logs.is_dir() {
+        let line =
+            format!("NOTHING COLLECTED: name the folder of Zeek's logs in ZEEK_LOGS ({kind})\n");
+        io::stderr().write_all(line.as_bytes()).unwrap();
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for packed in common::walk(&logs) {
+        let name = packed.file_name().unwrap().to_str().unwrap();
+        let Some(name) = name.strip_suffix(".gz") else {
+            continue;
+        };
+        assert!(name.ends_with(ending), "{name}");
+        let unpack = Command::new("gzip")
+            .arg("-dc")
+            .stdin(File::open(&packed).unwrap())
+            .stdout(Stdio::piped())
+            .output()
+            .unwrap();
+        assert!(unpack.status.success());
+        fs::write(folder.path().join(name), unpack.stdout).unwrap();
+    }
+    Some(folder)
+}
+
+#[test]
+fn zeeks_own_logs_are_collected_byte_for_byte() {
+    if let Some(logs) = zeek_logs("tsv", ".log") {
+        collect_all(logs.path());
+    }
+}
+
+#[test]
+fn zeeks_own_objects_are_collected_by_value() {
+    if let Some(logs) = zeek_logs("json", ".json") {
+        collect_objects(logs.path());
+    }
+}
+
+/// Files of numbered records, which are rotated.
+struct Numbers {
+    folder: tempfile::TempDir,
+    written: Vec<Vec<u8>>,
+}
+
+const FILES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+impl Numbers {
+    fn new() -> Self {
+        let numbers = Self {
+            folder: tempfile::tempdir().unwrap(),
+            written: Vec::new(),
+        };
+        FILES.iter().for_each(|file| numbers.begin(file));
+        numbers
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(format!("{file}.log"))
+    }
+
+    fn begin(&self, file: &str) {
+        let header = "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n\
+            #path\tnumbers\n#fields\tfile\tnumber\n#types\tstring\tcount\n";
+        fs::write(self.path(file), header).unwrap();
+    }
+
+    /// A burst into each file, in pieces that end in the midst of a line.
+    fn append(&mut self) {
+        for file in FILES {
+            let from = self.written.len() as u64;
+            let lines: Vec<String> = (from..from + BURST)
+                .map(|it| format!("{file}\t{it}"))
+                .collect();
+            let text = lines.join("\n") + "\n";
+            let path = self.path(file);
+            let mut open = OpenOptions::new().append(true).open(path).unwrap();
+            for piece in text.as_bytes().chunks(1000) {
+                open.write_all(piece).unwrap();
+            }
+            self.written
+                .extend(lines.into_iter().map(String::into_bytes));
+        }
+    }
+
+    fn rotate(&self, round: u64) {
+        for file in FILES {
+            let old = self.folder.path().join(format!("{file}.log.{round}"));
+            fs::rename(self.path(file), old).unwrap();
+            self.begin(file);
+        }
+    }
+}
+
+/// Shows: no record is missed or comes twice though files are written and rotated while workers, loggers
+/// and the stem are killed.
+#[test]
+fn nobody_who_kills_makes_a_record_vanish_or_come_twice() {
+    let mut numbers = Numbers::new();
+    let cluster = start(numbers.folder.path(), "");
+    for kill in 0..number_of("KILLS").unwrap_or(KILLS) {
+        numbers.append();
+        if kill % 7 == 6 {
+            let stem = cluster.stem_pid();
+            processes::signal(stem.unwrap(), Signal::SIGKILL);
+        } else {
+            let victim = VICTIMS[usize::try_from(kill).unwrap() % VICTIMS.len()];
+            if let Some(pid) = cluster.node_pid(victim) {
+                processes::signal(pid, Signal::SIGKILL);
+            }
+        }
+        if kill % 3 == 1 {
+            numbers.rotate(kill);
+        }
+        numbers.append();
+        wait_collected(&cluster, "numbers", numbers.written.len());
+    }
+    let run_dir = cluster.run_dir().to_owned();
+    let _kept = cluster.stop_and_prepare_another();
+    let collected = collected(&run_dir, "numbers");
+    numbers.written.sort_unstable();
+    assert_eq!(collected.len(), numbers.written.len());
+    assert!(collected == numbers.written);
+}
