@@ -221,10 +221,19 @@ fn expect_each_once(logs: &[PathBuf], accepted: &BTreeMap<&str, u64>) {
     assert_eq!(counts.len() as u64, accepted.values().sum::<u64>());
 }
 
-/// The log files in a directory, the oldest first.
-fn files(directory: &Path) -> Vec<PathBuf> {
+/// The log files of the workers' stream in a directory, in no order.
+fn unordered(directory: &Path) -> Vec<PathBuf> {
     let mut files = common::walk(directory);
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+    files.retain(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with("test") && name.ends_with(".log")
+    });
+    files
+}
+
+/// The same, the oldest first.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = unordered(directory);
     // They are made one after the other.
     files.sort_by_key(|path| {
         let facts = path.metadata().unwrap();
@@ -236,11 +245,9 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 /// Every record in a directory's files: its worker and number.
 fn standing(directory: &Path) -> Vec<(String, u64)> {
     let mut records = Vec::new();
-    for text in common::walk(directory)
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
-        .filter_map(|path| fs::read_to_string(path).ok())
-    {
+    for path in unordered(directory) {
+        // It may be renamed just now.
+        let text = fs::read_to_string(path).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         for line in whole.lines().filter(|line| !line.starts_with('#')) {
             let (worker, number) = line.split_once('\t').unwrap();
