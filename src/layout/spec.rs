@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::inputs::Inputs;
+use crate::logging::files::LOGS_DIRECTORY;
 use crate::names::NodeName;
 
 /// The largest packet between supervisor and stem, in bytes. A child's description travels in one, so
@@ -338,7 +339,7 @@ impl ChildSpec {
             .home
             .parent()
             .filter(|_| writes.contains(&self.program));
-        run_dir.map(|run_dir| run_dir.join("logs").join(self.name.as_str()))
+        run_dir.map(|run_dir| run_dir.join(LOGS_DIRECTORY).join(self.name.as_str()))
     }
 
     fn in_home(&self, elsewhere: Option<&Path>, usual: &str) -> PathBuf {

@@ -214,7 +214,12 @@ impl Life {
                 self.beat(now);
             }
             match &mut self.part {
-                Part::Member(member) => member.turn()?,
+                Part::Member(member) => {
+                    member.turn()?;
+                    for answer in member.answers() {
+                        self.answer(Some(&answer));
+                    }
+                }
                 Part::Controller(controller) => controller.run_deadlines(now),
             }
         }
@@ -248,7 +253,7 @@ impl Life {
                     match &mut self.part {
                         Part::Controller(controller) => controller.on_packet(packet, now),
                         Part::Member(member) => {
-                            let answer = ToNode::decode(packet).map(|asked| member.ask(asked));
+                            let answer = ToNode::decode(packet).and_then(|asked| member.ask(asked));
                             self.answer(answer.as_ref());
                         }
                     }

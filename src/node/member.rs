@@ -118,14 +118,21 @@ impl Member {
         deadlines.into_iter().flatten().min()
     }
 
-    /// What the supervisor asks of it.
-    pub(super) fn ask(&mut self, asked: ToNode) -> FromNode {
-        match asked {
-            ToNode::Rotate { request, .. } => FromNode::Rotated {
-                request,
-                files: Err("it writes no log files in this build".to_owned()),
-            },
-        }
+    /// Takes what the supervisor asks of it.
+    pub(super) fn ask(&mut self, asked: ToNode) -> Option<FromNode> {
+        let ToNode::Rotate { request, paths } = asked;
+        let Some(logger) = &mut self.voice.logger else {
+            let files = Err("it writes no logs".to_owned());
+            return Some(FromNode::Rotated { request, files });
+        };
+        logger.rotate(request, paths);
+        None
+    }
+
+    /// What it answers by now.
+    pub(super) fn answers(&mut self) -> Vec<FromNode> {
+        let logger = self.voice.logger.as_mut();
+        logger.map(Logger::answers).unwrap_or_default()
     }
 
     /// It is awake, and does what there is to do.

@@ -262,6 +262,20 @@ impl<F: Frame> LogFiles<F> {
         self.advance();
     }
 
+    /// Rotates the files of some paths: when it is asked for. Gives how many of them have one.
+    pub fn rotate_some(&mut self, wanted: impl Fn(&LogPath) -> bool, now: Timestamp) -> usize {
+        self.now = now;
+        let mut count = 0;
+        for (index, path) in self.paths.iter().enumerate() {
+            if path.open.is_some() && wanted(&path.name) {
+                self.steps.push_back(Step::Rotate(PathId(index)));
+                count += 1;
+            }
+        }
+        self.advance();
+        count
+    }
+
     /// Looks whether the open files are still as this process left them.
     pub fn look(&mut self, now: Timestamp) {
         self.now = now;

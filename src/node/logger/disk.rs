@@ -15,6 +15,7 @@ use nix::fcntl::OFlag;
 
 use crate::data::Timestamp;
 use crate::logging::files::index::INDEX_SUFFIX;
+use crate::logging::files::state::SLOT_NAMES;
 use crate::logging::files::{Action, Found, Identity, Look, Outcome};
 use crate::sys::directory::Directory;
 
@@ -23,9 +24,6 @@ const FILE_MODE: u32 = 0o600;
 
 /// Descriptors of files that are kept. With more paths they are opened anew at each batch.
 const OPEN_MAX: usize = 256;
-
-/// The two slots of the state.
-const SLOTS: [&str; 2] = [".state.0", ".state.1"];
 
 /// The table of writers.
 const WRITERS: &str = ".streams";
@@ -62,7 +60,7 @@ impl Disk {
 
     /// The state as it was left.
     pub(super) fn slots(&self) -> io::Result<[Option<Vec<u8>>; 2]> {
-        let [first, second] = SLOTS;
+        let [first, second] = SLOT_NAMES;
         Ok([self.content(first)?, self.content(second)?])
     }
 
@@ -148,7 +146,7 @@ impl Disk {
                 self.below.values().try_for_each(Directory::sync)?;
             }
             Action::Store { slot, bytes, sync } => {
-                let Some(name) = SLOTS.get(*slot) else {
+                let Some(name) = SLOT_NAMES.get(*slot) else {
                     return Ok(Outcome::Refused);
                 };
                 let file = self.file(name)?;

@@ -32,7 +32,9 @@ use mio::Waker;
 use super::cluster::{Cluster, LocalSink};
 use super::endpoint::{Handling, Receipt, Record};
 use super::say::say;
+use crate::control::node::FromNode;
 use crate::fabric::Class;
+use crate::logging::LogPath;
 use crate::logging::files::naming::Naming;
 use crate::logging::files::rotation::Rotation;
 use crate::logging::files::{Settings, SourceId, SyncPolicy};
@@ -111,6 +113,10 @@ pub(super) struct Logger {
     rings_version: Option<u64>,
     /// Messages on control rings that found no room.
     dropped: u64,
+    /// What is asked, and waits for the batch before it.
+    asked: Option<Command>,
+    /// What is to be answered.
+    answers: Vec<FromNode>,
     is_finished: bool,
 }
 
@@ -151,6 +157,8 @@ impl Logger {
             receipts: BTreeMap::new(),
             rings_version: None,
             dropped: 0,
+            asked: None,
+            answers: Vec::new(),
             is_finished: false,
         };
         Ok((logger, own))
@@ -186,6 +194,7 @@ impl Logger {
             self.send_batch();
             cluster.hold_bulk(self.is_full);
         }
+        self.pass_on();
         self.tell_of_rings(cluster);
         if self.dropped > 0 {
             let records = std::mem::take(&mut self.dropped);
@@ -198,6 +207,30 @@ impl Logger {
         match is_gone {
             true => Err(io::Error::other("the thread that writes logs is gone")),
             false => Ok(()),
+        }
+    }
+
+    /// Has files rotated, as soon as the thread comes to it.
+    pub(super) fn rotate(&mut self, request: u64, paths: Vec<LogPath>) {
+        let last = self.asked.replace(Command::Rotate { request, paths });
+        if let Some(Command::Rotate { request, .. }) = last {
+            let files = Err("it was asked again before it came to it".to_owned());
+            self.answers.push(FromNode::Rotated { request, files });
+        }
+    }
+
+    /// What the supervisor is to be answered.
+    pub(super) fn answers(&mut self) -> Vec<FromNode> {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// Asks the thread, behind the last batch.
+    fn pass_on(&mut self) {
+        if self.batch.is_empty()
+            && let Some(asked) = self.asked.take()
+            && let Err(TrySendError::Full(asked)) = self.commands.try_send(asked)
+        {
+            self.asked = Some(asked);
         }
     }
 
@@ -246,6 +279,10 @@ impl Logger {
                 say("log_disk_failing", &format_args!("error={why:?}"));
             }
             Reply::Works => say("log_disk_works", &format_args!("")),
+            Reply::Rotated { request, files } => {
+                let files = Ok(files);
+                self.answers.push(FromNode::Rotated { request, files });
+            }
             Reply::Finished => self.is_finished = true,
         }
     }

@@ -187,8 +187,21 @@ impl Thread {
                 }
             }
             Command::Rings(rings) => self.rings = Some(rings.into_iter().collect()),
+            Command::Rotate { request, paths } => self.rotate(request, &paths)?,
             Command::Finish => self.ends = true,
         }
+        Ok(())
+    }
+
+    /// Closes files when what came before stands in them.
+    fn rotate(&mut self, request: u64, paths: &[LogPath]) -> Result<(), GivenUp> {
+        self.flush()?;
+        let wanted = |path: &LogPath| paths.is_empty() || paths.contains(path);
+        let files = self.files.rotate_some(wanted, now());
+        self.carry_out()?;
+        let files = u32::try_from(files).unwrap_or(u32::MAX);
+        self.retry.replies.send(Reply::Rotated { request, files });
+        self.retry.replies.wake();
         Ok(())
     }
 

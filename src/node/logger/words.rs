@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
+use crate::logging::LogPath;
 use crate::logging::files::{Event, SourceId};
 
 /// With so many bytes a batch goes to the thread before the turn is over.
@@ -68,6 +69,8 @@ pub(super) enum Command {
         payload: Arc<[u8]>,
         written: Sender<()>,
     },
+    /// Rotate the files of these paths, or of all if there are none, and say so.
+    Rotate { request: u64, paths: Vec<LogPath> },
     /// Come to an orderly end.
     Finish,
 }
@@ -85,6 +88,8 @@ pub(super) enum Reply {
     Failing(String),
     /// It does again.
     Works,
+    /// So many files were rotated.
+    Rotated { request: u64, files: u32 },
     /// That was the orderly end.
     Finished,
 }
