@@ -179,13 +179,16 @@ fn is_date(text: &str) -> bool {
 
 /// What takes in both.
 fn join(name: &str, was: Seen, is: Seen) -> Result<Seen, ColumnsError> {
-    let atoms = |was, is| match (was, is) {
-        (was, is) if was == is => Some(was),
-        (Atom::Count, Atom::Int) | (Atom::Int, Atom::Count) => Some(Atom::Int),
-        (Atom::Count | Atom::Int, Atom::Double) | (Atom::Double, Atom::Count | Atom::Int) => {
-            Some(Atom::Double)
+    let atoms = |was: Atom, is: Atom| {
+        let is_whole = |atom| matches!(atom, Atom::Count | Atom::Int);
+        let is_number = |atom| is_whole(atom) || atom == Atom::Double;
+        if was == is {
+            Some(was)
+        } else if is_whole(was) && is_whole(is) {
+            Some(Atom::Int)
+        } else {
+            (is_number(was) && is_number(is)).then_some(Atom::Double)
         }
-        _ => None,
     };
     let both = match (was, is) {
         (seen, Seen::Nothing) | (Seen::Nothing, seen) => Some(seen),

@@ -176,7 +176,7 @@ fn input(
             "write the path of a file, or a pattern of its name",
         ));
     }
-    let folder = from.path().parent().unwrap_or(Path::new(""));
+    let folder = from.path().parent().unwrap_or_else(|| Path::new(""));
     if folder.to_string_lossy().contains(WILD) {
         let hint = "write an input for each directory";
         return Err((

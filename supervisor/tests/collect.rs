@@ -12,13 +12,16 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use serde_json::Value;
 
-use common::{Cluster, PATIENCE, Start, layouts, number_of, processes, wait_or_tell};
+use common::{Cluster, PATIENCE, Start, layouts, number_of, processes, wait_for, wait_or_tell};
 
 /// So many kills, unless `KILLS` says another number.
 const KILLS: u64 = 15;
@@ -122,8 +125,9 @@ fn object(line: &[u8]) -> BTreeMap<String, Value> {
 }
 
 /// Collects every log of objects as objects, and holds each against its source by value.
-fn collect_objects(inputs: &Path) {
-    let cluster = start(inputs, "format: Json");
+fn collect_objects(inputs: &Path, times: &str) {
+    let logging = format!("format: Json, json_timestamps: {times}");
+    let cluster = start(inputs, &logging);
     let mut sources = BTreeMap::new();
     for file in common::walk(inputs) {
         let name = file.file_name().unwrap().to_str().unwrap();
@@ -158,7 +162,7 @@ fn the_sample_is_collected_as_it_is() {
 
 #[test]
 fn the_samples_objects_are_collected_by_value() {
-    collect_objects(&layouts_folder().join("sample"));
+    collect_objects(&layouts_folder().join("sample"), "Epoch");
 }
 
 /// Zeek's own logs, unpacked. `None`: there are none, which is said past the capture of tests' output.
@@ -201,8 +205,44 @@ fn zeeks_own_logs_are_collected_byte_for_byte() {
 #[test]
 fn zeeks_own_objects_are_collected_by_value() {
     if let Some(logs) = zeek_logs("json", ".json") {
-        collect_objects(logs.path());
+        collect_objects(logs.path(), "Iso8601");
     }
+}
+
+/// Shows: what is written into a pipe and into a socket is collected; across writers that come and go.
+#[test]
+fn a_pipe_and_a_socket_are_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pipe, path) = (folder.path().join("pipe"), folder.path().join("socket"));
+    mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+    let socket = UnixListener::bind(&path).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let worker = format!(
+        "node_type: Worker, manager: \"manager\", inputs: [
+            (fifo: {pipe:?}, form: Lines, stream: \"Pipe::LOG\", path: \"pipe\"),
+            (socket: {path:?}, form: Json, stream: \"Socket::LOG\", path: \"socket\")]"
+    );
+    let nodes = [
+        ("manager", "node_type: Manager"),
+        ("logger", "node_type: Logger"),
+        ("worker", worker.as_str()),
+    ];
+    let layout = layouts::layout("controller: (enabled: false)", &nodes);
+    let cluster = Start::with(&layout).start_ready();
+    for (count, text) in [(2, "a\nb\n"), (3, "c\n")] {
+        fs::write(&pipe, text).unwrap();
+        wait_collected(&cluster, "pipe", count);
+    }
+    for (count, text) in [(1, "{\"n\":1}\n"), (3, "{\"n\":2}\n{\"n\":3}")] {
+        let accepted = wait_for("the worker connects", PATIENCE, || socket.accept().ok());
+        accepted.0.set_nonblocking(false).unwrap();
+        { accepted.0 }.write_all(text.as_bytes()).unwrap();
+        wait_collected(&cluster, "socket", count);
+    }
+    assert_eq!(collected(cluster.run_dir(), "socket"), [b"1", b"2", b"3"]);
+    let lines = collected(cluster.run_dir(), "pipe");
+    let last: Vec<_> = lines.iter().filter_map(|line| line.last()).collect();
+    assert_eq!(last, [&b'a', &b'b', &b'c']);
 }
 
 /// Files of numbered records, which are rotated.

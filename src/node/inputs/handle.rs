@@ -71,6 +71,16 @@ impl Handle {
         }
     }
 
+    /// How often a pipe or a socket was opened.
+    pub(super) const fn connections(&self) -> u128 {
+        self.connections
+    }
+
+    /// Was the other end of the socket closed? Then another connection is what follows.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     /// The first bytes of the open file.
     pub(super) fn beginning(&self, bytes: usize) -> io::Result<Vec<u8>> {
         let mut first = Vec::new();
@@ -124,7 +134,7 @@ impl Handle {
             let facts = fs::symlink_metadata(path);
             facts.is_ok_and(|facts| facts.is_file() && identity_of(&facts) == wanted)
         };
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        let folder = self.path.parent().unwrap_or_else(|| Path::new("/"));
         let followed = fs::canonicalize(&self.path).ok();
         let found = followed.filter(|path| is(path)).or_else(|| {
             let names = fs::read_dir(folder).ok()?.take(NAMES_MAX);

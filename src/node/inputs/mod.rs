@@ -136,8 +136,10 @@ impl Following {
                 streams: &mut self.streams,
                 positions: self.positions.as_ref(),
             };
-            let was_open = tail.handle().pipe().is_some();
-            match tail.turn(STEPS_A_FILE, &mut around) {
+            let connections = tail.handle().connections();
+            let turn = tail.turn(STEPS_A_FILE, &mut around);
+            let is_connected = tail.handle().connections() > connections;
+            match turn {
                 Turn::More => {
                     self.pause = PAUSE_MIN;
                     self.busy.push_back(path.clone());
@@ -145,7 +147,7 @@ impl Following {
                 Turn::Idle => {}
                 Turn::Refused | Turn::Failed => self.rest(path.clone(), now),
             }
-            if !was_open {
+            if is_connected {
                 self.watch_pipe(&path);
             }
         }
@@ -232,7 +234,7 @@ impl Following {
         for input in self.inputs.all.clone() {
             match &input.from {
                 Origin::Files(wanted) => {
-                    let folder = wanted.parent().unwrap_or(Path::new("/"));
+                    let folder = wanted.parent().unwrap_or_else(|| Path::new("/"));
                     match self.follow_folder(folder, cluster) {
                         Ok(()) => drop(self.failing.remove(folder)),
                         Err(error) => self.fail(folder, &error),

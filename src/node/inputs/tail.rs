@@ -112,6 +112,9 @@ impl Tail {
                 Ok(outcome) => {
                     self.is_failing = false;
                     self.follower.done(outcome);
+                    if self.handle.is_closed() && matches!(action, Action::Read { .. }) {
+                        self.follower.wake();
+                    }
                 }
                 Err(error) => {
                     self.fail(&error);
