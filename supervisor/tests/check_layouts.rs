@@ -67,6 +67,9 @@ fn every_shipped_layout_is_good() {
     let mut names = Vec::new();
     for entry in fs::read_dir(layouts).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue; // what `collect.ron` collects
+        }
         for options in [&["--strict"][..], &["--json"]] {
             let output = program()
                 .arg("check")
