@@ -149,8 +149,8 @@ fn kind(name: &str, value: &Value) -> Result<Seen, ColumnsError> {
         }
         Value::Number(_) if name == TIME => Ok(Seen::One(Atom::Time)),
         Value::String(text) if name == TIME && is_date(text) => Ok(Seen::One(Atom::Time)),
-        other => {
-            let is = atom(other).ok_or_else(nested)?;
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            let is = atom(value).ok_or_else(nested)?;
             Ok(is.map_or(Seen::Nothing, Seen::One))
         }
     }
