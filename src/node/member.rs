@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use mio::Waker;
 
-use super::cluster::{Cluster, ClusterError, Handler};
+use super::cluster::{Cluster, ClusterError, Handler, pass_over};
 use super::endpoint::{Endpoint, Handling, Record};
 use super::inputs::Following;
 use super::logger::{self, Config, Logger};
@@ -183,11 +183,7 @@ impl Handler for Voice {
     fn log_message(&mut self, cluster: &mut Cluster, record: &Record<'_>) -> Handling {
         match &mut self.logger {
             Some(logger) => logger.take(cluster, record),
-            None => {
-                let topic = String::from_utf8_lossy(record.topic);
-                say("log_record_unwanted", &format_args!("topic={topic:?}"));
-                Handling::Done
-            }
+            None => pass_over(self, cluster, record),
         }
     }
 

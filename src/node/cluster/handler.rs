@@ -31,12 +31,7 @@ pub trait Handler {
     /// [released](Cluster::release). By default a message is passed over, for a program that is to write
     /// logs and does not would have to be told at every line, and all else is a payload like any other.
     fn log_message(&mut self, cluster: &mut Cluster, record: &Record<'_>) -> Handling {
-        if Message::decode(record.payload).is_err()
-            && let Err(why) = EventView::parse(record.payload)
-        {
-            self.payload(cluster, record.topic, record.payload, why);
-        }
-        Handling::Done
+        pass_over(self, cluster, record)
     }
 
     /// `Cluster::hello`: a node has announced itself. [`Handler::node_up`] follows.
@@ -131,4 +126,21 @@ impl<'a> Received<'a> {
     pub fn view(&self) -> EventView<'a> {
         self.event
     }
+}
+
+/// What a node does that writes no logs and gets something for whoever does.
+pub(in crate::node) fn pass_over<H>(
+    handler: &mut H,
+    cluster: &mut Cluster,
+    record: &Record<'_>,
+) -> Handling
+where
+    H: Handler + ?Sized,
+{
+    if Message::decode(record.payload).is_err()
+        && let Err(why) = EventView::parse(record.payload)
+    {
+        handler.payload(cluster, record.topic, record.payload, why);
+    }
+    Handling::Done
 }

@@ -33,6 +33,7 @@ mod subscribing;
 mod turns;
 
 pub use error::{Accepted, ClusterError, OrReport, PublishError};
+pub(super) use handler::pass_over;
 pub use handler::{Handler, Received};
 pub use logs::LocalSink;
 
