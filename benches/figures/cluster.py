@@ -19,11 +19,11 @@ SITE = rig.ROOT / "layouts" / "site.ron"
 class Cluster(rig.Run):
     """A cluster, and its log as it comes."""
 
-    def __init__(self, layout, n=0):
+    def __init__(self, layout, n=0, supervisor=rig.SUPERVISOR):
         self.lines = Queue()
 
         def argv(directory):
-            return [str(rig.SUPERVISOR), "--layout", str(layout(directory)), "--run-dir", str(directory / "run")]
+            return [str(supervisor), "--layout", str(layout(directory)), "--run-dir", str(directory / "run")]
 
         super().__init__("ours", n, argv=argv, log=subprocess.PIPE)
         threading.Thread(target=self.read_log, daemon=True).start()

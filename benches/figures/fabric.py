@@ -19,7 +19,6 @@ from .streams import Rounds
 from .table import Figure
 
 CROWD = 64
-COPIED = ["Cargo.toml", "Cargo.lock", "clippy.toml", "src", "supervisor", "benches"]
 
 
 def pair(secs, deaf):
@@ -60,24 +59,9 @@ def deaf(plan):
 
 
 def uncounted():
-    """The adapter without accounts: the same source, less what the patch takes out, built beside it."""
-    tree = rig.TARGET / "uncounted"
-    tree.mkdir(parents=True, exist_ok=True)
-    for name in COPIED:
-        source, copy = rig.ROOT / name, tree / name
-        if source.is_dir():
-            shutil.rmtree(copy, ignore_errors=True)
-            shutil.copytree(source, copy)
-        else:
-            shutil.copy2(source, copy)
-    patch = rig.BENCHES / "figures" / "uncounted.patch"
-    build = ["cargo", "build", "--profile", "bench", "--example", "fabric", "-p", "cluster"]
-    env = dict(os.environ, CARGO_TARGET_DIR=str(tree / "target"))
-    for words in (["patch", "-p1", "-s", "-i", str(patch)], build):
-        done = subprocess.run(words, cwd=tree, env=env, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"`{' '.join(words[:2])}` failed: {done.stderr.strip()[-300:]}")
-    return str(tree / "target" / "release" / "examples" / "fabric")
+    """The adapter without accounts."""
+    release = rig.variant("uncounted", ["--profile", "bench", "--example", "fabric", "-p", "cluster"])
+    return str(release / "examples" / "fabric")
 
 
 def accounts(plan):

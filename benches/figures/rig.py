@@ -57,6 +57,29 @@ def build_tools():
             subprocess.run([cc, "-O2", *flags, "-o", out, source], check=True)
 
 
+COPIED = ["Cargo.toml", "Cargo.lock", "clippy.toml", "src", "supervisor", "benches", "examples"]
+
+
+def variant(name, build):
+    """Where a variant of the programs lies: the same source, less what the patch of this name takes out, built beside it."""
+    tree = TARGET / name
+    tree.mkdir(parents=True, exist_ok=True)
+    for part in COPIED:
+        source, copy = ROOT / part, tree / part
+        if source.is_dir():
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(source, copy)
+        else:
+            shutil.copy2(source, copy)
+    patch = BENCHES / "figures" / f"{name}.patch"
+    env = dict(os.environ, CARGO_TARGET_DIR=str(tree / "target"))
+    for words in (["patch", "-p1", "-s", "-i", str(patch)], ["cargo", "build", *build]):
+        done = subprocess.run(words, cwd=tree, env=env, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"`{' '.join(words[:2])}` failed: {done.stderr.strip()[-300:]}")
+    return tree / "target" / "release"
+
+
 class Fifo:
     """Where children report: name, process, time of the first instruction, no overlap."""
 
