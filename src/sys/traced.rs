@@ -1,5 +1,5 @@
-//! For tests: a child that is led through an act one machine instruction at a time, and killed behind any
-//! of them.
+//! For tests: a child that is led through an act one machine instruction at a time, or one call of the
+//! system at a time, and killed behind any of them.
 //!
 //! The child is a fork, so whoever calls has one thread (`alone`), and what it was given it has.
 
@@ -62,18 +62,33 @@ impl Traced {
         panic!("the child does not get through");
     }
 
+    /// Lets it go on to where its next call of the system begins, or ends. False: it has got through.
+    fn step_to_call(&self) -> bool {
+        ptrace::syscall(self.0, None).unwrap();
+        let status = waitpid(self.0, None).unwrap();
+        if status == WaitStatus::Exited(self.0, 0) {
+            return false;
+        }
+        assert_eq!(status, WaitStatus::Stopped(self.0, Signal::SIGTRAP));
+        true
+    }
+
     /// Leads it through, and says how many calls of the system that took.
     pub(crate) fn calls(self) -> usize {
         let mut stops = 0;
-        loop {
-            ptrace::syscall(self.0, None).unwrap();
-            let status = waitpid(self.0, None).unwrap();
-            if status == WaitStatus::Exited(self.0, 0) {
-                return stops / 2; // before and behind each
-            }
-            assert_eq!(status, WaitStatus::Stopped(self.0, Signal::SIGTRAP));
+        while self.step_to_call() {
             stops += 1;
         }
+        stops / 2 // before and behind each
+    }
+
+    /// Kills it behind so many calls of the system. False: it has got through with fewer.
+    pub(crate) fn kill_behind_calls(self, calls: usize) -> bool {
+        let dies = (0..2 * calls).all(|_| self.step_to_call());
+        if dies {
+            self.kill();
+        }
+        dies
     }
 
     /// Kills it behind so many of the changes that [`Traced::changes`] finds. They are found anew: how many
@@ -89,6 +104,10 @@ impl Traced {
                 left -= 1;
             }
         }
+        self.kill();
+    }
+
+    fn kill(self) {
         kill(self.0, Signal::SIGKILL).unwrap();
         let killed = WaitStatus::Signaled(self.0, Signal::SIGKILL, false);
         assert_eq!(waitpid(self.0, None).unwrap(), killed);

@@ -311,3 +311,7 @@ impl Own {
 fn now() -> Timestamp {
     clock::wall().into()
 }
+
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod kills;
