@@ -9,7 +9,7 @@
 mod common;
 mod exchange;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use cluster::fabric::Transport;
 use nix::sys::signal::Signal;
 
-use common::{Cluster, number_of, processes, wait_or_tell, waiting};
-use exchange::records::{NODES, mix};
+use common::{Cluster, levels, mix, number_of, processes, wait_or_tell, waiting};
+use exchange::records::NODES;
 use exchange::{Exchange, node, verdict};
 
 /// So many kills, unless `KILLS` says another number.
@@ -33,44 +33,8 @@ const CLASSES: usize = 2;
 /// A kill counts only when so many records were received since the last.
 const RECORDS_BETWEEN: u64 = 10_000;
 
-/// Memory of its own that a process may have more than before the first kill, in KiB.
-const GROWTH_MAX_KIB: u64 = 4096;
-
-/// What must not grow: the descriptors of a process and the memory files that it maps, by kind; and its
-/// own memory in KiB.
-struct Level {
-    descriptors: BTreeMap<String, usize>,
-    mappings: BTreeMap<String, usize>,
-    memory: u64,
-}
-
-impl Level {
-    fn of(pid: i32) -> Self {
-        let memory = processes::status(pid, "RssAnon");
-        let memory = memory.split(' ').next().unwrap();
-        Self {
-            descriptors: processes::descriptor_kinds(pid),
-            mappings: processes::mapping_kinds(pid),
-            memory: memory.parse().unwrap(),
-        }
-    }
-}
-
-/// The supervisor, the stem, and the nodes, each ready.
-fn everybody(cluster: &Cluster) -> Vec<(String, i32)> {
-    cluster.wait_ready();
-    let mut all = vec![
-        ("supervisor".to_owned(), cluster.pid()),
-        ("stem".to_owned(), cluster.wait_stem(None)),
-    ];
-    let nodes = (0..NODES).map(Exchange::name);
-    all.extend(nodes.map(|name| (name.to_owned(), cluster.node_pid(name).unwrap())));
-    all
-}
-
-fn levels(cluster: &Cluster) -> Vec<Level> {
-    let everybody = everybody(cluster);
-    everybody.iter().map(|(_, pid)| Level::of(*pid)).collect()
+fn names() -> Vec<&'static str> {
+    (0..NODES).map(Exchange::name).collect()
 }
 
 /// Do all ends of all links stand that there will ever be? Less is no level to measure by.
@@ -82,24 +46,6 @@ fn has_every_link(cluster: &Cluster, transport: Transport) -> bool {
         kinds.get("socket").is_some_and(|sockets| *sockets > ends)
     };
     rings.len() == ends * NODES / 2 && (transport == Transport::Ring || (0..NODES).all(holds_all))
-}
-
-fn expect_levels(cluster: &Cluster, before: &[Level]) {
-    for ((name, pid), before) in everybody(cluster).into_iter().zip(before) {
-        println!(
-            "{name}: {} KiB, now {} KiB",
-            before.memory,
-            Level::of(pid).memory
-        );
-        cluster.wait_no_more_descriptors(pid, &before.descriptors);
-        cluster.wait_no_more_mappings(pid, &before.mappings);
-        let now = Level::of(pid).memory;
-        assert!(
-            now <= before.memory + GROWTH_MAX_KIB,
-            "{name} had {} KiB and has {now}",
-            before.memory
-        );
-    }
 }
 
 /// Nobody keeps the memory of a ring that does not stand any more, whenever it came to that.
@@ -117,7 +63,7 @@ fn expect_no_memory_of_former_rings(cluster: &Cluster) {
                 .copied()
                 .collect()
         };
-        let everybody = everybody(cluster).into_iter();
+        let everybody = levels::everybody(cluster, &names()).into_iter();
         let kept = everybody.map(|(name, pid)| (name, kept(pid)));
         kept.filter(|(_, rings): &(_, Vec<_>)| !rings.is_empty())
             .collect()
@@ -193,7 +139,7 @@ fn kill_at_full_speed(test: &str, transport: Transport, kills: u64) {
         let much = exchange.received() > 20 * RECORDS_BETWEEN;
         (much && has_every_link(&exchange.cluster, transport)).then_some(())
     });
-    let before = levels(&exchange.cluster);
+    let before = levels::of(&exchange.cluster, &names());
     let began = Instant::now();
     for kill in 0..kills {
         kill_one(&exchange, mix(seed << 32 | kill));
@@ -203,7 +149,7 @@ fn kill_at_full_speed(test: &str, transport: Transport, kills: u64) {
     let figures = exchange.judge();
     println!("kills={kills} seed={seed} time={time:?} {figures:?}");
     verdict::expect_no_panic(&exchange.cluster);
-    expect_levels(&exchange.cluster, &before);
+    levels::expect_no_more(&exchange.cluster, &names(), &before);
     expect_no_memory_of_former_rings(&exchange.cluster);
     exchange.cluster.stop_and_expect_nobody_left();
 }

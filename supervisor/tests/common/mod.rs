@@ -14,6 +14,7 @@
 pub mod client;
 pub mod guests;
 pub mod layouts;
+pub mod levels;
 pub mod places;
 pub mod processes;
 pub mod scripted;
@@ -49,6 +50,14 @@ pub fn number_of(variable: &str) -> Option<u64> {
         text.parse()
             .unwrap_or_else(|_| panic!("{variable} is a number")),
     )
+}
+
+/// The finalizer of SplitMix64.
+pub fn mix(seed: u64) -> u64 {
+    let z = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
 }
 
 /// A supervisor under test. Dropping it kills it and whatever it left.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::processes::{self, ProcessId};
 use super::{Cluster, MARK, PATIENCE, wait_for, wait_or_tell, walk};
 
-fn wait_no_more(
+pub fn wait_no_more(
     what: &str,
     once: &BTreeMap<String, usize>,
     now: impl Fn() -> BTreeMap<String, usize>,

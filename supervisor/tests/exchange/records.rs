@@ -2,6 +2,8 @@
 
 use cluster::fabric::Class;
 
+use crate::common::mix;
+
 /// So many nodes take part.
 pub const NODES: usize = 8;
 
@@ -111,12 +113,4 @@ fn seed(sender: usize, number: u64) -> u64 {
 fn bits(word: u64) -> u16 {
     let [one, other, ..] = word.to_le_bytes();
     u16::from_le_bytes([one, other])
-}
-
-/// The finalizer of SplitMix64.
-pub fn mix(seed: u64) -> u64 {
-    let z = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
 }
