@@ -395,39 +395,6 @@ fn a_closed_output_ends_who_follows() {
     assert_eq!(status.code(), Some(0));
 }
 
-/// Shows: files that are written and rotated as fast as it goes are proved at any moment.
-#[test]
-fn what_is_being_written_is_no_fault() {
-    let directory = tempfile::tempdir().unwrap();
-    let run_dir = directory.path().to_owned();
-    let mut logger = Logger::begin(&run_dir, "logger");
-    logger.write("conn", WORKER, 0..1);
-    let (sender, stop) = mpsc::channel::<()>();
-    let writer = std::thread::Builder::new().name("writer".to_owned());
-    let writer = writer.spawn(move || {
-        let mut number = 1;
-        while stop.try_recv() == Err(mpsc::TryRecvError::Empty) {
-            logger.write("conn", WORKER, number..number + 50);
-            number += 50;
-            if number % 1000 == 1 {
-                logger.rotate("conn");
-            }
-        }
-        number
-    });
-    let writer = writer.unwrap();
-    for _ in 0..20 {
-        ok(&run_dir, &["verify"]);
-    }
-    drop(sender);
-    let written = writer.join().unwrap();
-    let told = ok(&run_dir, &["verify"]);
-    assert!(
-        told.contains(&format!("proved: {written} records")),
-        "{told}"
-    );
-}
-
 /// Shows: words that name nobody who writes logs, or no log, are refused before anybody is asked, and every
 /// logger's own answer is told.
 #[test]

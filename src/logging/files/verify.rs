@@ -146,13 +146,13 @@ pub struct Input<'a, I, F> {
 }
 
 /// Looks at one file after the other.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Verifier {
     paths: BTreeMap<String, BTreeMap<SourceId, Stood>>,
 }
 
 /// What is known of one source in one path.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Stood {
     numbers: Numbers,
     repetitions: u64,

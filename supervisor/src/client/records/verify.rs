@@ -26,7 +26,10 @@ const LOOKS_MAX: usize = 16;
 /// Bytes that an index tells of are in their file a moment later; after so long they are missing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Between two looks whether they have come.
+/// A file that is being written is faulty when it was so often at a look.
+const FAULTY_LOOKS: usize = 5;
+
+/// Between two looks whether something has come, or come right.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Verifies what is asked for.
@@ -117,11 +120,12 @@ impl Look {
             let names: Vec<Identity> = names.into_iter().flatten().collect();
             let is_known = names.iter().any(|name| self.seen.contains(name));
             if !is_known {
-                let report = read(&mut self.verifier, &file, is_last);
-                let report = report.map_err(|source| ClientError::File {
-                    path: file.location.clone(),
-                    source,
-                })?;
+                let report = self
+                    .look(&file, is_last)
+                    .map_err(|source| ClientError::File {
+                        path: file.location.clone(),
+                        source,
+                    })?;
                 let Some(report) = report else {
                     return Ok(false);
                 };
@@ -130,6 +134,25 @@ impl Look {
             self.seen.extend(names);
         }
         Ok(true)
+    }
+
+    /// Looks at one file; `None` if it is not any more what was listed. The successor of a logger that died
+    /// meanwhile cuts off what its index tells of and is not there, and writes in its place. So what is
+    /// wrong with a file that is being written counts if it stays.
+    fn look(&mut self, file: &LogFile, is_last: bool) -> io::Result<Option<FileReport>> {
+        let mut patience = PATIENCE;
+        if file.is_current {
+            for _ in 1..FAULTY_LOOKS {
+                let mut verifier = self.verifier.clone();
+                let report = read(&mut verifier, file, is_last, &mut patience)?;
+                if report.as_ref().is_none_or(|report| report.fault_count == 0) {
+                    self.verifier = verifier;
+                    return Ok(report);
+                }
+                pause(LOOK_EVERY)?;
+            }
+        }
+        read(&mut self.verifier, file, is_last, &mut patience)
     }
 
     /// What stood when the state was stored has to stand. A file that the state has forgotten meanwhile
@@ -199,9 +222,14 @@ fn state(directory: &Path) -> Result<State, ClientError> {
     Ok(State::newest([first.as_deref(), second.as_deref()]).unwrap_or_default())
 }
 
-/// Looks at one file; `None` if it is not any more what was listed. The order of what is done is what
-/// makes this right: an index is written before its lines, and goes to another name behind its file.
-fn read(verifier: &mut Verifier, file: &LogFile, is_last: bool) -> io::Result<Option<FileReport>> {
+/// Looks at one file once. The order of what is done is what makes this right: an index is written before
+/// its lines, and goes to another name behind its file.
+fn read(
+    verifier: &mut Verifier,
+    file: &LogFile,
+    is_last: bool,
+    patience: &mut Duration,
+) -> io::Result<Option<FileReport>> {
     let Some(lines) = found(File::open(&file.location))? else {
         return Ok(None);
     };
@@ -238,7 +266,7 @@ fn read(verifier: &mut Verifier, file: &LogFile, is_last: bool) -> io::Result<Op
         index,
         file: Growing {
             file: lines,
-            patience: PATIENCE,
+            patience,
         },
         until: Some(written.len()),
     };
@@ -254,12 +282,13 @@ fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 /// A file whose next bytes may be being written.
-struct Growing {
+struct Growing<'a> {
     file: File,
-    patience: Duration,
+    /// They are waited for so long.
+    patience: &'a mut Duration,
 }
 
-impl Read for Growing {
+impl Read for Growing<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             let read = self.file.read(into)?;
@@ -267,7 +296,7 @@ impl Read for Growing {
                 return Ok(read);
             }
             pause(LOOK_EVERY)?;
-            self.patience = self.patience.saturating_sub(LOOK_EVERY);
+            *self.patience = self.patience.saturating_sub(LOOK_EVERY);
         }
     }
 }
