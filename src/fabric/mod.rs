@@ -33,6 +33,9 @@ pub const RECORD_HEADER_BYTES: u32 = 2;
 /// The environment variable that holds the number of a command's seat socket.
 pub const CLUSTER_SEAT: &str = "CLUSTER_SEAT";
 
+/// The socket in the run directory to which programs come that want a seat, or to look.
+pub const ATTACH_SOCKET: &str = "attach.sock";
+
 /// A node's place on the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Slot(pub u32);

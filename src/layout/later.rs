@@ -71,7 +71,7 @@ mod tests {
                     "metrics_port" => "1",
                     "gzip" => "true",
                     "postprocess" => "[\"x\"]",
-                    "node_stats" | "silent_after" => "\"1s\"",
+                    "silent_after" => "\"1s\"",
                     "zone_id" | "interface" | "pcap_file" => "\"x\"",
                     _ => "()",
                 };

@@ -194,6 +194,7 @@ pub(super) fn words(spec: &LogSpec) -> Vec<(&'static str, String)> {
             }
             .to_owned(),
         ),
+        ("logging.node_stats", or_off(spec.node_stats)),
         (
             "logging.fsync",
             match spec.fsync {

@@ -198,11 +198,12 @@ shape! {
         rotate_bytes: Option<Size>,
         naming: Option<RawNames>,
         fsync: Option<RawFsync>,
+        node_stats: Option<PeriodOrOff>,
     }
     later {
         LOGGING {
             gzip: Option<bool>, postprocess: Option<Vec<String>>, keep: RawKeep,
-            node_stats: Option<PeriodOrOff>, silent_after: Option<PeriodOrOff>,
+            silent_after: Option<PeriodOrOff>,
         }
     }
 }

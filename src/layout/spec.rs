@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::inputs::Inputs;
+use crate::fabric::ATTACH_SOCKET;
 use crate::logging::files::LOGS_DIRECTORY;
 use crate::names::NodeName;
 
@@ -340,6 +341,14 @@ impl ChildSpec {
             .parent()
             .filter(|_| writes.contains(&self.program));
         run_dir.map(|run_dir| run_dir.join(LOGS_DIRECTORY).join(self.name.as_str()))
+    }
+
+    /// Where whoever may look at the fabric asks the stem for it, if it is of a role that may look for the
+    /// others: those that may write logs.
+    #[must_use]
+    pub fn attach_socket(&self) -> Option<PathBuf> {
+        let run_dir = self.home.parent().filter(|_| self.logs().is_some());
+        run_dir.map(|run_dir| run_dir.join(ATTACH_SOCKET))
     }
 
     fn in_home(&self, elsewhere: Option<&Path>, usual: &str) -> PathBuf {

@@ -107,12 +107,13 @@ impl Part {
             | Role::Manager
             | Role::Proxy
             | Role::Worker => {
-                let desk = match seat.logs.take() {
-                    Some(directory) => Some(Desk {
+                let desk = match (seat.logs.take(), seat.attach_socket.take()) {
+                    (Some(directory), Some(attach_socket)) => Some(Desk {
                         directory,
+                        attach_socket,
                         waker: poller.waker(Source::Logs)?,
                     }),
-                    None => None,
+                    (_, _) => None,
                 };
                 let fabric = seat.fabric.take().ok_or(SeatError::NoSeat);
                 let member = fabric.map_err(ClusterError::from);

@@ -14,6 +14,7 @@ use super::endpoint::{Endpoint, Handling, Record};
 use super::inputs::Following;
 use super::logger::{self, Config, Logger};
 use super::say::say;
+use super::statistics::Statistics;
 use crate::causes;
 use crate::control::node::{FromNode, ToNode};
 use crate::framework::{BackendError, FullyConnected, NodeId, PeerError};
@@ -30,6 +31,8 @@ pub(super) struct Member {
     following: Option<Following>,
     /// What a node that writes logs needs, if it may come to that.
     desk: Option<Desk>,
+    /// What it sees of all nodes, if it is to look.
+    statistics: Option<Statistics>,
 }
 
 /// Where and how logs are written, if this node is to write them.
@@ -37,6 +40,8 @@ pub(super) struct Member {
 pub(super) struct Desk {
     /// Its directory for log files.
     pub(super) directory: PathBuf,
+    /// Where the fabric can be looked at.
+    pub(super) attach_socket: PathBuf,
     /// Has the loop take a turn.
     pub(super) waker: Arc<Waker>,
 }
@@ -57,6 +62,7 @@ impl Member {
             voice,
             following: None,
             desk,
+            statistics: None,
         })
     }
 
@@ -79,7 +85,10 @@ impl Member {
         if self.voice.logger.is_some() || !self.cluster.membership().writes_logs() {
             return Ok(());
         }
-        let Some(Desk { directory, waker }) = &self.desk else {
+        let Some(Desk {
+            directory, waker, ..
+        }) = &self.desk
+        else {
             return Ok(());
         };
         let is_one_of_many = self.cluster.get_node_count(Role::Logger) > 1;
@@ -92,6 +101,24 @@ impl Member {
         let (logger, own) = Logger::start(config, within, Arc::clone(waker))?;
         self.cluster.keep_logs(Box::new(own));
         self.voice.logger = Some(logger);
+        Ok(())
+    }
+
+    /// Looks at all nodes from now on, or no more, as the layout says.
+    fn look_at_nodes(&mut self) -> io::Result<()> {
+        let wanted = Statistics::wanted(&self.cluster);
+        if self.statistics.as_ref().map(Statistics::every) != wanted {
+            self.statistics = match (wanted, &self.desk) {
+                (Some(every), Some(desk)) => {
+                    let waker = Arc::clone(&desk.waker);
+                    Some(Statistics::start(every, &desk.attach_socket, waker)?)
+                }
+                (_, _) => None,
+            };
+        }
+        if let Some(statistics) = &self.statistics {
+            statistics.log(&mut self.cluster);
+        }
         Ok(())
     }
 
@@ -143,6 +170,7 @@ impl Member {
         if let Some(following) = &mut self.following {
             following.turn(&mut self.cluster, clock::monotonic());
         }
+        self.look_at_nodes()?;
         match &mut self.voice.logger {
             Some(logger) => logger.turn(&mut self.cluster),
             None => Ok(()),

@@ -13,6 +13,7 @@ mod member;
 pub mod observer;
 mod say;
 mod seat;
+mod statistics;
 
 pub use cluster::Cluster;
 pub use life::run;

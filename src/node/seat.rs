@@ -25,6 +25,8 @@ pub struct Seat {
     pub inputs: Option<Box<Inputs>>,
     /// Its directory for log files, if its role may write any.
     pub logs: Option<PathBuf>,
+    /// `attach.sock` of the run directory, if it may come to look at the other nodes.
+    pub attach_socket: Option<PathBuf>,
     /// Its end of the socket to the supervisor. End-of-file is an order to leave.
     pub control: OwnedFd,
     /// Its end of the socket to the stem, by which it comes by its rings.

@@ -87,6 +87,19 @@ pub fn own_words() -> io::Result<(usize, usize)> {
     })
 }
 
+/// How many descriptors a process has open.
+///
+/// # Errors
+/// It is gone, or not ours to see.
+pub fn descriptors(pid: i32) -> io::Result<u64> {
+    let folder = format!("/proc/{pid}/fd");
+    // Newer kernels say it at once.
+    match fs::metadata(&folder)?.len() {
+        0 => Ok(fs::read_dir(folder)?.count() as u64),
+        count => Ok(count),
+    }
+}
+
 /// How many threads this process has: one `stat`, whatever the number.
 ///
 /// # Errors
@@ -147,7 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_opened_is_counted() {
+        alone(|| {
+            let me = process::id();
+            let before = descriptors(me).unwrap();
+            let held = [(); 3].map(|()| File::open("/dev/null").unwrap());
+            assert_eq!(descriptors(me).unwrap(), before + held.len() as u64);
+        });
+    }
+
+    #[test]
     fn nobody_uses_nothing() {
+        assert!(descriptors(i32::MAX).is_err());
         assert_eq!(usage(-1), None);
         assert_eq!(parent_of(i32::MAX), None);
     }

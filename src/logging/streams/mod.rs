@@ -55,8 +55,8 @@ mod writer;
 pub use error::{LogError, PathTaken, RowError};
 pub use filter::{Filter, PathFunction, Policy, Predicate, StreamPolicy, StreamSpec, Writer};
 pub use own::{
-    ClusterLogInfo, DownCause, LifecycleEvent, LifecycleInfo, OwnStream, ReporterInfo,
-    ReporterLevel,
+    ClusterLogInfo, DownCause, LifecycleEvent, LifecycleInfo, NodeStatsInfo, OwnStream,
+    ReporterInfo, ReporterLevel,
 };
 pub use table::Streams;
 pub use writer::LogWriter;

@@ -15,6 +15,8 @@ pub enum OwnStream {
     Reporter,
     /// `Lifecycle::LOG`, `lifecycle.log`: who came and went, as the manager saw it.
     Lifecycle,
+    /// `NodeStats::LOG`, `node_stats.log`: what every node uses and does, if the layout wants to know.
+    NodeStats,
 }
 
 /// A record of [`OwnStream::Cluster`]: `Cluster::Info`.
@@ -98,9 +100,42 @@ pub enum DownCause {
     Removed,
 }
 
+/// A record of [`OwnStream::NodeStats`]: a node at one time. Counts and rates are since the last one, and
+/// unset in the first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeStatsInfo {
+    /// When it was looked at.
+    pub ts: Timestamp,
+    /// Who.
+    pub node: String,
+    /// Its process, if it has one.
+    pub pid: Option<u64>,
+    /// Processors that it used on average; 1: all of one.
+    pub cpu: Option<f64>,
+    /// Its resident memory, in bytes.
+    pub rss: Option<u64>,
+    /// Its open descriptors; unset if they are another user's.
+    pub descriptors: Option<u64>,
+    /// Records that it published, a second.
+    pub published: Option<f64>,
+    /// Records that were delivered to it, a second.
+    pub delivered: Option<f64>,
+    /// Records that wait for it.
+    pub queued: Option<u64>,
+    /// Records that were to get to it and do not.
+    pub dropped: Option<u64>,
+    /// How often it was born again.
+    pub restarts: u64,
+}
+
 impl OwnStream {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Cluster, Self::Reporter, Self::Lifecycle];
+    pub const ALL: [Self; 4] = [
+        Self::Cluster,
+        Self::Reporter,
+        Self::Lifecycle,
+        Self::NodeStats,
+    ];
 
     /// Its id.
     #[must_use]
@@ -109,6 +144,7 @@ impl OwnStream {
             Self::Cluster => "Cluster::LOG",
             Self::Reporter => "Reporter::LOG",
             Self::Lifecycle => "Lifecycle::LOG",
+            Self::NodeStats => "NodeStats::LOG",
         })
     }
 
@@ -143,6 +179,22 @@ impl OwnStream {
                     ("id", Atom::String, false),
                     ("event", Atom::Enum, false),
                     ("cause", Atom::Enum, true),
+                ],
+            ),
+            Self::NodeStats => (
+                "node_stats",
+                &[
+                    ("ts", Atom::Time, false),
+                    ("node", Atom::String, false),
+                    ("pid", Atom::Count, true),
+                    ("cpu", Atom::Double, true),
+                    ("rss", Atom::Count, true),
+                    ("descriptors", Atom::Count, true),
+                    ("published", Atom::Double, true),
+                    ("delivered", Atom::Double, true),
+                    ("queued", Atom::Count, true),
+                    ("dropped", Atom::Count, true),
+                    ("restarts", Atom::Count, false),
                 ],
             ),
         };
@@ -186,6 +238,28 @@ mod tests {
             let path = own.spec().unwrap().path;
             assert_eq!(LogPath::parse(path.as_str()), Ok(path.clone()));
         }
+    }
+
+    #[test]
+    fn a_record_of_a_node_fits_its_stream() {
+        let info = NodeStatsInfo {
+            ts: Timestamp::from_nanos(1_500_000_000),
+            node: "worker-1".to_owned(),
+            pid: Some(412),
+            cpu: Some(0.25),
+            rss: Some(4096),
+            descriptors: None,
+            published: Some(10.5),
+            delivered: Some(0.0),
+            queued: Some(3),
+            dropped: None,
+            restarts: 1,
+        };
+        let expected = "1.500000\tworker-1\t412\t0.25\t4096\t-\t10.5\t0.0\t3\t-\t1\n".to_owned();
+        assert_eq!(
+            written(OwnStream::NodeStats, &info),
+            ("node_stats".to_owned(), expected)
+        );
     }
 
     #[test]

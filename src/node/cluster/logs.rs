@@ -63,7 +63,8 @@ impl Logs {
 impl Cluster {
     /// The log streams of this node: `Log::create_stream`, `Log::remove_stream`, `Log::enable_stream`,
     /// `Log::disable_stream`, `Log::add_filter`, `Log::remove_filter`, `Log::get_filter` under these
-    /// names. Every node has `Cluster::LOG`, `Reporter::LOG` and `Lifecycle::LOG`.
+    /// names. Every node has `Cluster::LOG`, `Reporter::LOG`, `Lifecycle::LOG` and
+    /// `NodeStats::LOG`.
     pub fn log_streams(&mut self) -> &mut Streams {
         &mut self.logs.streams
     }

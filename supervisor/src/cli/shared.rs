@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
+use cluster::fabric::ATTACH_SOCKET;
 
 use super::values;
 
@@ -12,8 +13,6 @@ use super::values;
 pub(crate) const RUN_DIR: &str = "run";
 /// The control socket in it.
 const SOCKET_NAME: &str = "control.sock";
-/// The socket of the fabric, beside it.
-const ATTACH_SOCKET_NAME: &str = "attach.sock";
 
 /// Where the supervisor is.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +53,7 @@ impl Target {
 
     /// The path of the socket at which programs attach to the fabric: it lies beside the control socket.
     pub(crate) fn attach_path(&self, environment: Option<OsString>) -> PathBuf {
-        self.path(environment).with_file_name(ATTACH_SOCKET_NAME)
+        self.path(environment).with_file_name(ATTACH_SOCKET)
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use cluster::fabric::ATTACH_SOCKET;
 use cluster::layout::spec::{ChildSpec, Identity};
 use cluster::sys;
 use cluster::sys::directory::{Directory, Links};
@@ -18,9 +19,6 @@ const DIRECTORY_MODE: u32 = 0o750;
 
 /// The lock, and who holds it.
 const PID_FILE: &str = "supervisor.pid";
-
-/// Where programs come that want a seat.
-const ATTACH_SOCKET: &str = "attach.sock";
 
 /// Clients that connect at one moment wait in a line this long.
 const BACKLOG: i32 = 64;

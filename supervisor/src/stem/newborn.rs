@@ -120,6 +120,7 @@ impl Newborn {
             directory: self.spec.directory().to_owned(),
             inputs: self.spec.inputs.clone(),
             logs: self.spec.logs(),
+            attach_socket: self.spec.attach_socket(),
             control,
             fabric,
             ready: self.ready,

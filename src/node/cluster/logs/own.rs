@@ -7,8 +7,8 @@ use crate::framework::{BackendError, NodeId, PeerError};
 use crate::layout::spec::Role;
 use crate::logging::StreamId;
 use crate::logging::streams::{
-    ClusterLogInfo, DownCause, LifecycleEvent, LifecycleInfo, OwnStream, ReporterInfo,
-    ReporterLevel, Streams,
+    ClusterLogInfo, DownCause, LifecycleEvent, LifecycleInfo, NodeStatsInfo, OwnStream,
+    ReporterInfo, ReporterLevel, Streams,
 };
 use crate::names::NodeName;
 use crate::node::cluster::publish::now;
@@ -20,6 +20,7 @@ pub(super) struct OwnIds {
     cluster: StreamId,
     reporter: StreamId,
     lifecycle: StreamId,
+    node_stats: StreamId,
 }
 
 impl OwnIds {
@@ -33,6 +34,7 @@ impl OwnIds {
             cluster: OwnStream::Cluster.id(),
             reporter: OwnStream::Reporter.id(),
             lifecycle: OwnStream::Lifecycle.id(),
+            node_stats: OwnStream::NodeStats.id(),
         }
     }
 }
@@ -89,6 +91,12 @@ impl Cluster {
         };
         let id = self.logs.own.lifecycle.clone();
         self.log_own(&id, &info);
+    }
+
+    /// A line in `node_stats.log`.
+    pub(in crate::node) fn log_node_stats(&mut self, info: &NodeStatsInfo) {
+        let id = self.logs.own.node_stats.clone();
+        self.log_own(&id, info);
     }
 
     /// A backend's trouble, for `reporter.log` and the handler.
