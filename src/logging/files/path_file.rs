@@ -206,6 +206,19 @@ impl PathFile {
         }
     }
 
+    /// [`PathFile::next`] of one record after the other: those of one source mostly come together.
+    fn next_of_each(&self) -> impl FnMut(SourceId) -> u64 {
+        let mut last = None;
+        move |source| match last {
+            Some((known, next)) if known == source => next,
+            _ => {
+                let next = self.next(source);
+                last = Some((source, next));
+                next
+            }
+        }
+    }
+
     /// The first number of a source that waits.
     pub(super) fn first_waiting(&self, source: SourceId) -> Option<u64> {
         let mut records = self.waiting.iter().flat_map(|batch| &batch.records);
@@ -218,6 +231,13 @@ impl PathFile {
         let Some(batch) = self.waiting.front() else {
             return Vec::new();
         };
+        let are_new = {
+            let mut next = self.next_of_each();
+            batch.records.iter().all(|r| r.number >= next(r.source))
+        };
+        if are_new {
+            return Vec::new();
+        }
         let stands = |record: &Waiting| record.number < self.next(record.source);
         let (skipped, kept): (Vec<Waiting>, Vec<Waiting>) =
             batch.records.iter().copied().partition(|r| stands(r));
@@ -250,12 +270,16 @@ impl PathFile {
                 after.put(&Entry::Text(extent), &mut index);
             }
         }
-        for record in &batch.records {
-            self.place(record.source);
-        }
+        let runs = batch.records.chunk_by(|a, b| a.source == b.source);
+        let runs: Vec<(usize, usize)> = runs
+            .filter_map(|run| Some((self.place(run.first()?.source), run.len())))
+            .collect();
+        let places = runs.iter();
+        let places = places.flat_map(|(place, count)| std::iter::repeat_n(*place, *count));
         self.declare(&mut after, &mut index);
-        for (record, bytes) in batch.each() {
-            let place = self.places.get(&record.source).copied().unwrap_or(0);
+        let bytes = usize::try_from(SLOT_BYTES).unwrap_or(0);
+        index.reserve(batch.records.len() * bytes);
+        for ((record, bytes), place) in batch.each().zip(places) {
             let extent = Extent {
                 length: record.length,
                 end: after.length + u64::from(record.length),
@@ -303,10 +327,13 @@ impl PathFile {
         self.unstored += flight.after.length.saturating_sub(before);
         self.unsynced = true;
         self.open = Some(flight.after);
-        for record in &flight.records {
-            let place = self.place(record.source);
+        for run in flight.records.chunk_by(|a, b| a.source == b.source) {
+            let Some(last) = run.iter().max_by_key(|record| record.number) else {
+                continue;
+            };
+            let place = self.place(last.source);
             if let Some(standing) = self.sources.get_mut(place) {
-                standing.next = standing.next.max(record.number.saturating_add(1));
+                standing.next = standing.next.max(last.number.saturating_add(1));
                 standing.retired = false;
             }
         }
