@@ -114,3 +114,29 @@ fn lines_of_a_dead_logger_do_not_have_to_come() {
     }
     assert_eq!(verify.wait().unwrap().code(), Some(0));
 }
+
+/// Shows: what is written and rotated after files were listed is left to the next look: a file that came
+/// later tells of records that were not there then.
+#[test]
+fn files_that_come_while_others_are_read_are_no_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    let run_dir = directory.path().canonicalize().unwrap();
+    let mut logger = Logger::begin(&run_dir, "logger");
+    logger.write("a", WORKER, 0..4).write("b", WORKER, 4..8);
+    logger.write("c", WORKER, 8..12);
+    // The last line of b comes late, and is waited for when a was read and c was not.
+    let file = logger.file("b.log");
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() - 5]).unwrap();
+    let index = index_of(&file);
+    let told = index.metadata().unwrap().len();
+    let mut verify = verify(&run_dir).stdout(Stdio::null()).spawn().unwrap();
+    wait_for("the index of b is read", PATIENCE, || {
+        let is_over = verify.try_wait().unwrap().is_some();
+        (is_over || read_so_far(verify.id(), &index) == Some(told)).then_some(())
+    });
+    logger.write("a", WORKER, 12..16).rotate("a");
+    logger.write("a", WORKER, 16..20).rotate("c");
+    fs::write(&file, whole).unwrap();
+    assert_eq!(verify.wait().unwrap().code(), Some(0));
+}

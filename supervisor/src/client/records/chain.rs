@@ -128,9 +128,7 @@ impl Chain {
 
     fn list(&mut self) -> Result<(), ClientError> {
         for file in files::files(&self.logs, &self.logger)? {
-            let names = [Some(file.identity), file.index_identity];
-            let mut names = names.iter().flatten();
-            let is_seen = names.any(|name| self.seen.contains(name));
+            let is_seen = file.identities().any(|name| self.seen.contains(&name));
             let is_old = |since: i64| !file.is_current && file.modified.nanos() < since;
             if file.path != self.wanted.path {
                 continue;
@@ -145,8 +143,7 @@ impl Chain {
     }
 
     fn see(&mut self, file: &LogFile) {
-        self.seen.insert(file.identity);
-        self.seen.extend(file.index_identity);
+        self.seen.extend(file.identities());
     }
 
     /// Begins the next file.

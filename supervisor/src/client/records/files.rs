@@ -68,6 +68,13 @@ impl LogFile {
         }
     }
 
+    /// What it is known by when it has another name, or is packed.
+    pub(super) fn identities(&self) -> impl Iterator<Item = Identity> + use<> {
+        [Some(self.identity), self.index_identity]
+            .into_iter()
+            .flatten()
+    }
+
     pub(super) fn is_packed(&self) -> bool {
         self.name.ends_with(PACKED_SUFFIX)
     }

@@ -20,8 +20,12 @@ use crate::client::out::Console;
 use crate::client::render;
 use crate::client::watch::pause;
 
-/// So often a logger's directory is read anew when it changes under our eyes.
-const LOOKS_MAX: usize = 16;
+/// So often a file is looked for anew that went to another name under our eyes.
+const LOOKS_MAX: u32 = 16;
+
+/// Before the second of these looks, and so much longer before each later one: if its logger has died, a
+/// successor has to come and bring its index after it.
+const LOOK_AGAIN: Duration = Duration::from_millis(8);
 
 /// Bytes that an index tells of are in their file a moment later; after so long they are missing.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -101,13 +105,18 @@ impl Look {
             files: Vec::new(),
             seen: BTreeSet::new(),
         };
+        // What comes later may tell of records that others had not yet when they were read.
+        let mut wanted = listed(logs, logger)?;
+        wanted.retain(|file| is_wanted(&file.path));
+        let known: BTreeSet<Identity> = wanted.iter().flat_map(LogFile::identities).collect();
         for nth in 1..=LOOKS_MAX {
-            let mut files = files::files(logs, logger)?;
-            files.retain(|file| is_wanted(&file.path));
-            if look.take(files, nth == LOOKS_MAX)? {
+            if look.take(wanted, nth == LOOKS_MAX)? {
                 look.hold_against(&before, &state(&logs.join(logger))?, is_wanted);
                 return Ok(look);
             }
+            pause(LOOK_AGAIN * nth)?;
+            wanted = listed(logs, logger)?;
+            wanted.retain(|file| file.identities().any(|identity| known.contains(&identity)));
         }
         let message = format!("the files of {logger} change too quickly; try again");
         Err(refused(Code::Failed, message))
@@ -116,8 +125,7 @@ impl Look {
     /// Looks at what was not looked at yet. False: something has changed meanwhile.
     fn take(&mut self, files: Vec<LogFile>, is_last: bool) -> Result<bool, ClientError> {
         for file in files {
-            let names = [Some(file.identity), file.index_identity];
-            let names: Vec<Identity> = names.into_iter().flatten().collect();
+            let names: Vec<Identity> = file.identities().collect();
             let is_known = names.iter().any(|name| self.seen.contains(name));
             if !is_known {
                 let report = self
@@ -205,6 +213,17 @@ impl Look {
                 .collect(),
         }
     }
+}
+
+/// A logger's files, with those that went to another name while they were listed. All are whole, or are
+/// being written: none is here without the one before it.
+fn listed(logs: &Path, logger: &str) -> Result<Vec<LogFile>, ClientError> {
+    let before = files::files(logs, logger)?;
+    let mut now = files::files(logs, logger)?;
+    let known: BTreeSet<Identity> = now.iter().map(|file| file.identity).collect();
+    let gone = before.into_iter();
+    now.extend(gone.filter(|file| !known.contains(&file.identity)));
+    Ok(now)
 }
 
 /// The state that a logger has stored; none is an empty one.
