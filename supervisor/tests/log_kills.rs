@@ -9,7 +9,7 @@
 mod common;
 mod numbers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -29,8 +29,9 @@ use numbers::Notes;
 /// So many kills, unless `KILLS` says another number.
 const KILLS: u64 = 16;
 
-/// A kill counts only when so many records were accepted since the last: 5 million in 300 of them.
-const RECORDS_BETWEEN: u64 = 16_700;
+/// So many records are accepted between two deaths, which may be of two processes: more than 5 million in
+/// 300 kills.
+const RECORDS_BETWEEN: u64 = 22_000;
 
 /// Kills of loggers while somebody proves their files, unless `KILLS` says another number.
 const KILLS_OF_LOGGERS: u64 = 10;
@@ -107,24 +108,40 @@ impl Site {
         });
     }
 
-    /// Kills a victim that is ready, at a moment that follows from nothing, and waits until another
-    /// process has its place.
-    fn kill_one(&self, dice: u64) {
-        self.wait_records(RECORDS_BETWEEN);
-        let victim = usize::try_from(dice % (NODES.len() as u64 + 1)).unwrap();
+    /// The process of a victim, which is ready.
+    fn ready_pid(&self, victim: usize) -> i32 {
         let Some(name) = NODES.get(victim) else {
             self.cluster.wait_ready();
-            let pid = self.cluster.wait_stem(None);
-            waiting::spin(moment(dice));
-            processes::signal(pid, Signal::SIGKILL);
-            self.cluster.wait_stem(Some(pid));
-            return self.cluster.wait_ready();
+            return self.cluster.wait_stem(None);
         };
-        let pid = self.cluster.wait_other_pid(name, "ready", None)["pid"].as_i64();
-        let pid = pid.map(|pid| i32::try_from(pid).unwrap());
+        let node = self.cluster.wait_state(name, "ready");
+        i32::try_from(node["pid"].as_i64().unwrap()).unwrap()
+    }
+
+    /// Kills a victim, or now and then two at once, at a moment that follows from nothing, and waits until
+    /// others have their places. Says how many it has killed.
+    fn kill(&self, dice: u64) -> u64 {
+        self.wait_records(RECORDS_BETWEEN);
+        let all = NODES.len() as u64 + 1;
+        let are_two = (dice >> 24).is_multiple_of(4);
+        let chosen = [Some(dice % all), are_two.then_some((dice >> 8) % all)];
+        let chosen: BTreeSet<u64> = chosen.into_iter().flatten().collect();
+        let chosen = chosen.into_iter().map(|it| usize::try_from(it).unwrap());
+        let victims: Vec<(usize, i32)> = chosen.map(|it| (it, self.ready_pid(it))).collect();
         waiting::spin(moment(dice));
-        processes::signal(pid.unwrap(), Signal::SIGKILL);
-        self.cluster.wait_other_pid(name, "ready", pid);
+        for (_, pid) in &victims {
+            processes::signal(*pid, Signal::SIGKILL);
+        }
+        for (victim, pid) in &victims {
+            match NODES.get(*victim) {
+                Some(name) => drop(self.cluster.wait_other_pid(name, "ready", Some(*pid))),
+                None => {
+                    self.cluster.wait_stem(Some(*pid));
+                    self.cluster.wait_ready();
+                }
+            }
+        }
+        victims.len() as u64
     }
 
     /// Has the workers write no more, and waits until no record is left in a ring.
@@ -205,13 +222,17 @@ fn every_accepted_record_stands_once_whoever_is_killed() {
     site.wait_records(2 * RECORDS_BETWEEN);
     let before = levels::of(&site.cluster, &NODES);
     let began = Instant::now();
-    for kill in 0..kills {
-        site.kill_one(mix(seed << 32 | kill));
+    let mut killed = 0;
+    for round in 0.. {
+        if killed >= kills {
+            break;
+        }
+        killed += site.kill(mix(seed << 32 | round));
     }
     site.wait_records(RECORDS_BETWEEN);
     let time = began.elapsed();
     let accepted = site.come_to_rest();
-    println!("kills={kills} seed={seed} time={time:?} accepted={accepted:?}");
+    println!("kills={killed} seed={seed} time={time:?} accepted={accepted:?}");
     levels::expect_no_more(&site.cluster, &NODES, &before);
     site.expect_each_once(&accepted);
 }
