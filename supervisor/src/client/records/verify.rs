@@ -7,9 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use cluster::control::{Code, SCHEMA};
+use cluster::data::Timestamp;
 use cluster::logging::files::index::SLOT_BYTES;
 use cluster::logging::files::state::{SLOT_NAMES, State};
 use cluster::logging::files::verify::{FileReport, Input, Verifier};
+use cluster::sys::clock;
 
 use super::files::{self, Identity, LogFile};
 use super::replies::{FileRow, LoggerRow, PathRow, SourceRow, VerifyReply};
@@ -105,10 +107,15 @@ impl Look {
             files: Vec::new(),
             seen: BTreeSet::new(),
         };
-        // What comes later may tell of records that others had not yet when they were read.
+        let began = now();
         let mut wanted = listed(logs, logger)?;
-        wanted.retain(|file| is_wanted(&file.path));
+        let ended = now();
+        // What came meanwhile tells of records that others may not have had yet, or of files that were not
+        // seen. What seems to come from the future was there: the clock was set back.
+        let is_new = |file: &LogFile| began < file.opened && file.opened <= ended;
+        wanted.retain(|file| is_wanted(&file.path) && !is_new(file));
         let known: BTreeSet<Identity> = wanted.iter().flat_map(LogFile::identities).collect();
+        let is_known = |file: &LogFile| file.identities().any(|it| known.contains(&it));
         for nth in 1..=LOOKS_MAX {
             if look.take(wanted, nth == LOOKS_MAX)? {
                 look.hold_against(&before, &state(&logs.join(logger))?, is_wanted);
@@ -116,7 +123,7 @@ impl Look {
             }
             pause(LOOK_AGAIN * nth)?;
             wanted = listed(logs, logger)?;
-            wanted.retain(|file| file.identities().any(|identity| known.contains(&identity)));
+            wanted.retain(|file| is_known(file) && !is_new(file));
         }
         let message = format!("the files of {logger} change too quickly; try again");
         Err(refused(Code::Failed, message))
@@ -215,8 +222,8 @@ impl Look {
     }
 }
 
-/// A logger's files, with those that went to another name while they were listed. All are whole, or are
-/// being written: none is here without the one before it.
+/// A logger's files, with those that went to another name while they were listed: all that were there
+/// before, and some of those that came meanwhile.
 fn listed(logs: &Path, logger: &str) -> Result<Vec<LogFile>, ClientError> {
     let before = files::files(logs, logger)?;
     let mut now = files::files(logs, logger)?;
@@ -290,6 +297,10 @@ fn read(
         until: Some(written.len()),
     };
     verifier.add(input).map(Some)
+}
+
+fn now() -> Timestamp {
+    clock::wall().into()
 }
 
 fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
