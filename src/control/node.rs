@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::logging::LogPath;
+use crate::logging::files::closed::Closed;
 
 /// What a node is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,9 +16,14 @@ pub enum ToNode {
         /// Whose files.
         paths: Vec<LogPath>,
     },
+    /// The command that was asked for has ended, or there is none.
+    Processed {
+        /// The node's request.
+        request: u64,
+    },
 }
 
-/// What a node answers.
+/// What a node answers, or asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromNode {
     /// The files that were current when it was asked have their new names, so many of them.
@@ -26,6 +32,15 @@ pub enum FromNode {
         request: u64,
         /// How many, or why not.
         files: Result<u32, String>,
+    },
+    /// Run the layout's command for this rotated file, and say when it has ended.
+    Closed {
+        /// Names the request, for the answer.
+        request: u64,
+        /// The file.
+        closed: Closed,
+        /// The node is about to end.
+        is_ending: bool,
     },
 }
 

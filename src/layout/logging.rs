@@ -194,6 +194,8 @@ pub(super) fn words(spec: &LogSpec) -> Vec<(&'static str, String)> {
             }
             .to_owned(),
         ),
+        ("logging.gzip", yes(spec.gzip)),
+        ("logging.keep", kept(&spec.keep)),
         ("logging.node_stats", or_off(spec.node_stats)),
         (
             "logging.fsync",
@@ -204,6 +206,20 @@ pub(super) fn words(spec: &LogSpec) -> Vec<(&'static str, String)> {
             },
         ),
     ]
+}
+
+/// The bounds of what is kept.
+fn kept(keep: &Keep) -> String {
+    let age = keep
+        .age
+        .map(|age| format!("{} long", humantime::format_duration(age)));
+    let bytes = keep.bytes.map(|bytes| format!("{bytes} bytes at most"));
+    let free = keep.free.map(|free| format!("{free} bytes free"));
+    let bounds: Vec<String> = [age, bytes, free].into_iter().flatten().collect();
+    match bounds.is_empty() {
+        true => "all".to_owned(),
+        false => bounds.join(", "),
+    }
 }
 
 #[cfg(test)]

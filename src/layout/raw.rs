@@ -199,10 +199,12 @@ shape! {
         naming: Option<RawNames>,
         fsync: Option<RawFsync>,
         node_stats: Option<PeriodOrOff>,
+        gzip: Option<bool>,
+        keep: RawKeep,
     }
     later {
         LOGGING {
-            gzip: Option<bool>, postprocess: Option<Vec<String>>, keep: RawKeep,
+            postprocess: Option<Vec<String>>,
             silent_after: Option<PeriodOrOff>,
         }
     }

@@ -12,6 +12,7 @@ use super::Seat;
 use super::cluster::ClusterError;
 use super::controller::ControllerRole;
 use super::endpoint::SeatError;
+use super::logger::limits;
 use super::member::{Desk, Member};
 use super::say::say;
 use crate::causes;
@@ -227,10 +228,34 @@ impl Life {
         if let Part::Member(member) = &mut self.part {
             member.leave()?;
         }
+        if self.leave == Some(Leave::Signal) {
+            self.end_with_archive(&mut ready)?;
+        }
         if let Some(leave) = self.leave {
             say("down", &format_args!("reason={:?}", leave.to_string()));
         }
         Ok(())
+    }
+
+    /// What becomes of rotated files may need the supervisor, so it is listened to as long as that takes;
+    /// a few seconds at most. What is not done then, a successor does.
+    fn end_with_archive(&mut self, ready: &mut Vec<Ready<Source>>) -> io::Result<()> {
+        let (_, end) = limits(sys::clock::monotonic());
+        loop {
+            let Part::Member(member) = &mut self.part else {
+                return Ok(());
+            };
+            let goes_on = member.turn_behind_the_end();
+            for answer in member.answers() {
+                self.answer(Some(&answer));
+            }
+            if !goes_on || sys::clock::monotonic() >= end || self.leave != Some(Leave::Signal) {
+                return Ok(());
+            }
+            let now = self.poller.wait(Some(end), ready)?;
+            ready.clear();
+            self.on_control(now);
+        }
     }
 
     /// Until when nothing has to be done but what wakes it.

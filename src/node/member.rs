@@ -12,14 +12,13 @@ use mio::Waker;
 use super::cluster::{Cluster, ClusterError, Handler, pass_over};
 use super::endpoint::{Endpoint, Handling, Record};
 use super::inputs::Following;
-use super::logger::{self, Config, Logger};
+use super::logger::{self, Logger};
 use super::say::say;
 use super::statistics::Statistics;
 use crate::causes;
 use crate::control::node::{FromNode, ToNode};
 use crate::framework::{BackendError, FullyConnected, NodeId, PeerError};
 use crate::layout::inputs::Inputs;
-use crate::layout::spec::Role;
 use crate::names::NodeName;
 use crate::sys::clock;
 
@@ -91,14 +90,8 @@ impl Member {
         else {
             return Ok(());
         };
-        let is_one_of_many = self.cluster.get_node_count(Role::Logger) > 1;
-        let config = Config {
-            directory: directory.clone(),
-            spec: self.cluster.log_spec().clone(),
-            name: self.cluster.node().filter(|_| is_one_of_many).cloned(),
-        };
-        let within = self.cluster.block();
-        let (logger, own) = Logger::start(config, within, Arc::clone(waker))?;
+        let started = Logger::start(&self.cluster, directory, Arc::clone(waker));
+        let (logger, own) = started?;
         self.cluster.keep_logs(Box::new(own));
         self.voice.logger = Some(logger);
         Ok(())
@@ -147,12 +140,16 @@ impl Member {
 
     /// Takes what the supervisor asks of it.
     pub(super) fn ask(&mut self, asked: ToNode) -> Option<FromNode> {
-        let ToNode::Rotate { request, paths } = asked;
-        let Some(logger) = &mut self.voice.logger else {
-            let files = Err("it writes no logs".to_owned());
-            return Some(FromNode::Rotated { request, files });
-        };
-        logger.rotate(request, paths);
+        match (asked, &mut self.voice.logger) {
+            (ToNode::Rotate { request, paths }, Some(logger)) => logger.rotate(request, paths),
+            (ToNode::Rotate { request, .. }, None) => {
+                let files = Err("it writes no logs".to_owned());
+                return Some(FromNode::Rotated { request, files });
+            }
+            (ToNode::Processed { request }, Some(logger)) => logger.processed(request),
+            // It was another incarnation's.
+            (ToNode::Processed { .. }, None) => {}
+        }
         None
     }
 
@@ -198,12 +195,18 @@ impl Member {
                 break;
             }
         }
-        if let Some(mut logger) = self.voice.logger.take()
+        if let Some(logger) = &mut self.voice.logger
             && !logger.finish(&mut self.cluster, end)
         {
             say("log_end_unfinished", &format_args!(""));
         }
         Ok(())
+    }
+
+    /// It has left, and what becomes of its rotated files may take a moment more. False: it is done.
+    pub(super) fn turn_behind_the_end(&mut self) -> bool {
+        let logger = self.voice.logger.as_mut();
+        logger.is_some_and(|logger| logger.turn_behind_the_end(&mut self.cluster))
     }
 }
 

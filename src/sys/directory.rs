@@ -16,6 +16,7 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, openat, readlinkat, renameat, renameat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mkdirat};
+use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, geteuid, unlinkat};
 
 /// A path with more links on its way is taken for a loop, as the kernel does.
@@ -141,6 +142,17 @@ impl Directory {
             }
         }
         Ok(names)
+    }
+
+    /// Bytes of its file system that are free for its user.
+    ///
+    /// # Errors
+    /// The system's answer.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let facts = fstatvfs(&self.fd)?;
+        Ok(facts
+            .blocks_available()
+            .saturating_mul(facts.fragment_size()))
     }
 
     /// Waits until its names are on the disk.

@@ -35,6 +35,16 @@ pub fn set_nice(nice: i32) -> io::Result<()> {
     checked(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) }).map(drop)
 }
 
+/// Makes this thread nicer by so much than it is, as far as that goes: 19 is the end.
+///
+/// # Errors
+/// The system's answer.
+pub fn be_nicer(by: i32) -> io::Result<()> {
+    // SAFETY: numbers only; 0 is the calling thread.
+    let is = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    set_nice(is.saturating_add(by))
+}
+
 /// Binds this process to these processors.
 ///
 /// # Errors

@@ -5,8 +5,13 @@
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
+use cluster::data::Timestamp;
+use cluster::logging::LogPath;
+use cluster::logging::files::closed::{Closed, NOTES_DIRECTORY};
+use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
 use common::{Cluster, PATIENCE, Start, layouts, wait_or_tell};
@@ -115,4 +120,172 @@ fn nodes_are_looked_at_for_as_long_as_the_layout_wants() {
     wait(&cluster, "nobody looks any more", || {
         (!looks(&cluster)).then_some(())
     });
+}
+
+/// The names in a directory, sorted; none if it is not there.
+fn names(directory: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    names
+}
+
+/// The names of rotated files without those of their indexes.
+fn rotated(logs: &Path) -> Vec<String> {
+    let mut names = names(&logs.join("log-queue"));
+    names.retain(|name| !name.ends_with(".idx"));
+    names
+}
+
+fn unpacked(file: &Path) -> String {
+    let mut text = String::new();
+    let mut packed = MultiGzDecoder::new(fs::File::open(file).unwrap());
+    packed.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// A log that is written often, and rotated each second.
+const BUSY: &str = r#"format: Json, node_stats: "20ms", rotate_interval: "1s""#;
+
+/// Shows: rotated files are packed, those of an orderly end too, each with its index beside it; of two
+/// loggers no two have one name, and all that was written is proved.
+#[test]
+fn rotated_files_are_packed_and_proved_at_an_orderly_end_too() {
+    let loggers = ["logger", "second"];
+    let cluster = start(&loggers, &format!("{BUSY}, gzip: true"));
+    for logger in loggers {
+        wait(&cluster, "a packed file", || {
+            let names = rotated(&logs(&cluster, logger));
+            names
+                .iter()
+                .any(|name| name.ends_with(".log.gz"))
+                .then_some(())
+        });
+    }
+    let logs = loggers.map(|logger| logs(&cluster, logger));
+    let start = cluster.stop_and_prepare_another();
+    let mut all = Vec::new();
+    for logs in &logs {
+        assert_eq!(names(&logs.join(NOTES_DIRECTORY)), [""; 0]);
+        let current = names(logs);
+        assert!(
+            !current.iter().any(|name| name.ends_with(".log")),
+            "{current:?}"
+        );
+        for name in rotated(logs) {
+            let plain = name
+                .strip_suffix(".gz")
+                .unwrap_or_else(|| panic!("{name} is not packed"));
+            let queue = logs.join("log-queue");
+            assert!(queue.join(format!("{plain}.idx")).exists(), "{name}");
+            let text = unpacked(&queue.join(&name));
+            assert!(
+                text.lines()
+                    .all(|line| serde_json::from_str::<Value>(line).is_ok())
+            );
+            all.push(name);
+        }
+    }
+    let count = all.len();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), count);
+    let cluster = start.start_ready();
+    cluster.ok(&["records", "verify"]);
+}
+
+/// Shows: what a logger had begun with its rotated files when it died is done by its successor, wherever it
+/// was; and a file that nobody has a state of is rotated out of the way.
+#[test]
+fn what_is_left_over_is_packed_at_the_next_start() {
+    let cluster = start(&["logger"], r#"format: Json, node_stats: "20ms""#);
+    wait(&cluster, "records", || {
+        (records(&cluster, "logger", "node_stats").len() > 3).then_some(())
+    });
+    let logs = logs(&cluster, "logger");
+    let again = cluster.stop_and_prepare_another();
+    for slot in [".state.0", ".state.1"] {
+        fs::remove_file(logs.join(slot)).unwrap();
+    }
+    let (queue, notes) = (logs.join("log-queue"), logs.join(NOTES_DIRECTORY));
+    fs::create_dir(&queue).unwrap();
+    fs::create_dir(&notes).unwrap();
+    // Noted only; half packed; packed, and the plain one still there; packed, and only the note still there.
+    for (at, (name, is_half, is_packed, is_plain)) in [
+        ("a", false, false, true),
+        ("b", true, false, true),
+        ("c", false, true, true),
+        ("d", false, true, false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = format!("{name}__2023-11-14-22-13-20__2023-11-14-23-00-00__.log");
+        let closed = Closed {
+            path: LogPath::parse(name).unwrap(),
+            name: format!("log-queue/{file}"),
+            opened: Timestamp::from_nanos(1),
+            closed: Timestamp::from_nanos(i64::try_from(at).unwrap()),
+        };
+        fs::write(notes.join(closed.note()), closed.encode()).unwrap();
+        if is_plain {
+            fs::write(queue.join(&file), format!("{name}\n").repeat(1000)).unwrap();
+        }
+        if is_half {
+            fs::write(notes.join(format!("{}.gz", closed.note())), "half").unwrap();
+        }
+        if is_packed {
+            let packed = fs::File::create(queue.join(format!("{file}.gz"))).unwrap();
+            let mut packer = flate2::write::GzEncoder::new(packed, flate2::Compression::best());
+            let text = format!("{name}\n").repeat(1000);
+            std::io::Write::write_all(&mut packer, text.as_bytes()).unwrap();
+            packer.finish().unwrap();
+        }
+    }
+    let cluster = again.layout(&layout(&["logger"], r#"rotate_interval: "1h", gzip: true"#));
+    let cluster = cluster.start_ready();
+    wait(&cluster, "all is packed", || {
+        let rotated = rotated(&logs);
+        let is_packed = |path: &&str| {
+            let mut of_path = rotated.iter().filter(|name| name.starts_with(*path));
+            of_path.next().is_some_and(|name| name.ends_with(".gz")) && of_path.next().is_none()
+        };
+        let all = ["a__", "b__", "c__", "d__", "node_stats__"];
+        (names(&notes).is_empty() && all.iter().all(is_packed)).then_some(())
+    });
+    for name in rotated(&logs) {
+        let text = unpacked(&queue.join(&name));
+        match name.split("__").next().unwrap() {
+            "node_stats" => assert!(text.lines().count() > 3),
+            "cluster" | "lifecycle" | "reporter" => {}
+            other => assert_eq!(text, format!("{other}\n").repeat(1000)),
+        }
+    }
+}
+
+/// Shows: rotated files go when they are too old, or too many, with their indexes; newer ones stay.
+#[test]
+fn rotated_files_go_as_the_layout_says() {
+    for keep in [r#"age: "3s""#, r#"bytes: "8KiB""#] {
+        let cluster = start(&["logger"], &format!("{BUSY}, gzip: true, keep: ({keep})"));
+        let logs = logs(&cluster, "logger");
+        let first = wait(&cluster, "a packed file", || {
+            rotated(&logs)
+                .into_iter()
+                .find(|name| name.ends_with(".gz"))
+        });
+        let index = first.replace(".gz", ".idx");
+        wait(&cluster, "it goes", || {
+            let left = names(&logs.join("log-queue"));
+            (!left.contains(&first) && !left.contains(&index)).then_some(())
+        });
+        wait(&cluster, "another one", || {
+            rotated(&logs)
+                .into_iter()
+                .find(|name| name.ends_with(".gz"))
+        });
+    }
 }

@@ -44,16 +44,7 @@ impl Expiry {
         now: Timestamp,
         free: u64,
     ) -> Vec<&'a str> {
-        let candidates = listed
-            .iter()
-            .filter(|file| !current.contains(file.name.as_str()));
-        let mut dated: Vec<(Timestamp, &Listed)> = candidates
-            .filter_map(|file| {
-                let rotated = naming.parse(&file.name)?;
-                let closed = rotated.closed.unwrap_or(rotated.opened);
-                Some((closed.max(file.modified), file))
-            })
-            .collect();
+        let mut dated: Vec<(Timestamp, &Listed)> = dated(naming, listed, current).collect();
         dated.sort_by(|one, other| (one.0, &one.1.name).cmp(&(other.0, &other.1.name)));
         let mut kept: u64 = dated.iter().map(|(_, file)| file.bytes).sum();
         let mut free = free;
@@ -74,6 +65,37 @@ impl Expiry {
         }
         expired
     }
+
+    /// When the first of these files is as old as any may be; `None` if none ever is.
+    #[must_use]
+    pub fn next(
+        &self,
+        naming: &Naming,
+        listed: &[Listed],
+        current: &BTreeSet<&str>,
+    ) -> Option<Timestamp> {
+        let age = self.age_max?.nanos();
+        let closed = dated(naming, listed, current)
+            .map(|(closed, _)| closed)
+            .min()?;
+        Some(Timestamp::from_nanos(closed.nanos().saturating_add(age)))
+    }
+}
+
+/// Those that may go, each with the time from which its age counts.
+fn dated<'a>(
+    naming: &Naming,
+    listed: &'a [Listed],
+    current: &BTreeSet<&str>,
+) -> impl Iterator<Item = (Timestamp, &'a Listed)> {
+    let candidates = listed
+        .iter()
+        .filter(|file| !current.contains(file.name.as_str()));
+    candidates.filter_map(|file| {
+        let rotated = naming.parse(&file.name)?;
+        let closed = rotated.closed.unwrap_or(rotated.opened);
+        Some((closed.max(file.modified), file))
+    })
 }
 
 /// The paths of current files that nobody knows: of a life whose state is gone, or of another program.
@@ -142,6 +164,9 @@ mod tests {
             [0, 1, 2, 3]
         );
         assert_eq!(gone(by_age, -500, 0), 0);
+        let next = |expiry: Expiry| expiry.next(&Naming::default(), &samples(), &BTreeSet::new());
+        assert_eq!(next(by_age), Some(at(160)));
+        assert_eq!(next(none), None);
         for (bytes_max, count) in [(60, 0), (59, 1), (50, 1), (49, 2), (29, 3), (0, 3)] {
             let bytes_max = Some(bytes_max);
             assert_eq!(gone(Expiry { bytes_max, ..none }, 0, 0), count);

@@ -6,7 +6,7 @@ use super::action::{Action, Event, Outcome};
 use super::index::SourceId;
 use super::naming::Naming;
 use super::path_file::PathFile;
-use super::rotation::Rotation;
+use super::rotation::{Rotation, Schedule};
 use super::state::State;
 use super::steps::Step;
 use crate::data::{Timespan, Timestamp};
@@ -171,6 +171,17 @@ impl<F: Frame> LogFiles<F> {
         }
         self.advance();
         Ok(id)
+    }
+
+    /// Does what an operator says now. Files that are open are rotated as if they had been opened so.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        let rotation = self.settings.rotation;
+        for path in &mut self.paths {
+            if let Some(open) = path.open {
+                path.schedule = Schedule::new(&rotation, open.opened);
+            }
+        }
     }
 
     /// Takes a record, with all its lines for all its paths; it may have none. Numbers of a source

@@ -27,6 +27,7 @@
 mod action;
 mod batches;
 mod checksum;
+pub mod closed;
 pub mod expiry;
 pub mod index;
 mod judge;

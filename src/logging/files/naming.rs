@@ -138,6 +138,12 @@ impl Naming {
     }
 }
 
+/// A point in time as commands for rotated files are told it: `23-11-14_22.13.20`, in UTC.
+#[must_use]
+pub fn short_date(time: Timestamp) -> String {
+    format_date(time, DateForm::Short)
+}
+
 /// Whether a pair can stand in a name: with a value, and without the marks that separate pairs and
 /// parts.
 #[must_use]

@@ -14,13 +14,14 @@ use std::time::SystemTime;
 use nix::fcntl::OFlag;
 
 use crate::data::Timestamp;
+use crate::logging::files::closed::{Closed, NOTES_DIRECTORY};
 use crate::logging::files::index::INDEX_SUFFIX;
 use crate::logging::files::state::SLOT_NAMES;
 use crate::logging::files::{Action, Found, Identity, Look, Outcome};
 use crate::sys::directory::Directory;
 
-const DIRECTORY_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
+pub(super) const DIRECTORY_MODE: u32 = 0o700;
+pub(super) const FILE_MODE: u32 = 0o600;
 
 /// Descriptors of files that are kept. With more paths they are opened anew at each batch.
 const OPEN_MAX: usize = 256;
@@ -86,19 +87,28 @@ impl Disk {
         self.after(stored)
     }
 
-    fn replace(&self, name: &str, bytes: &[u8], sync: bool) -> io::Result<()> {
-        let fresh = format!("{name}.new");
+    fn replace(&mut self, name: &str, bytes: &[u8], sync: bool) -> io::Result<()> {
+        let (place, name) = self.place(name)?;
+        let mut fresh = name.to_owned();
+        fresh.push(".new");
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC;
-        let file = self.root.open_file(fresh.as_ref(), flags, FILE_MODE)?;
+        let file = place.open_file(&fresh, flags, FILE_MODE)?;
         file.write_all_at(bytes, 0)?;
         if sync {
             file.sync_data()?;
         }
-        self.root.rename(fresh.as_ref(), name.as_ref())?;
+        place.rename(&fresh, name)?;
         if sync {
-            self.root.sync()?;
+            place.sync()?;
         }
         Ok(())
+    }
+
+    /// Notes that something is to be done with a rotated file.
+    pub(super) fn note(&mut self, closed: &Closed, sync: bool) -> io::Result<()> {
+        let name = format!("{NOTES_DIRECTORY}/{}", closed.note());
+        let noted = self.replace(&name, &closed.encode(), sync);
+        self.after(noted)
     }
 
     /// The names of what lies in the directory itself, as far as they are text.
@@ -271,7 +281,7 @@ impl Disk {
 }
 
 /// Will it fail in a moment as well?
-fn is_for_good(error: &io::Error) -> bool {
+pub(super) fn is_for_good(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(

@@ -9,6 +9,9 @@
 //! bulk rings are [held](Cluster::hold_bulk), so that they fill, and whoever writes into them waits or
 //! drops, as the layout says. The thread wakes the loop when something was written.
 
+mod archive;
+mod closing;
+mod config;
 mod disk;
 mod own;
 mod retry;
@@ -21,7 +24,7 @@ pub(super) use disk::identity_of;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -35,23 +38,15 @@ use super::say::say;
 use crate::control::node::FromNode;
 use crate::fabric::Class;
 use crate::logging::LogPath;
-use crate::logging::files::naming::Naming;
-use crate::logging::files::rotation::Rotation;
-use crate::logging::files::{Settings, SourceId, SyncPolicy};
-use crate::logging::spec::{Fsync, LogSpec, Names};
-use crate::names::NodeName;
+use crate::logging::files::SourceId;
 use crate::sys::random;
+use closing::Closing;
+use config::Config;
 
 use own::OwnRecords;
 use retry::{Replies, Retry};
 use thread::Thread;
 use words::{BATCH_BYTES, BATCHES_MAX, Batch, Command, Reply};
-
-/// The extension of log files.
-const EXTENSION: &str = "log";
-
-/// Bytes of a file between two storings of the state: so many a successor reads again.
-const CHECKPOINT_BYTES: u64 = 16 << 20;
 
 const STACK_BYTES: usize = 512 * 1024;
 
@@ -59,51 +54,17 @@ const STACK_BYTES: usize = 512 * 1024;
 const END_LIMIT: Duration = Duration::from_secs(5);
 const DRAIN_LIMIT: Duration = Duration::from_secs(4);
 
-/// What a logger is told at its start.
-#[derive(Clone, Debug)]
-pub(super) struct Config {
-    /// Its directory.
-    pub(super) directory: PathBuf,
-    pub(super) spec: LogSpec,
-    /// Its name, if files are to say which of several loggers wrote them.
-    pub(super) name: Option<NodeName>,
-}
-
-impl Config {
-    fn settings(&self) -> Settings {
-        let naming = match self.spec.naming {
-            Names::Supervised => Naming::supervised(self.name.as_ref().map(NodeName::as_str)),
-            Names::Classic => Naming::default(),
-        };
-        Settings {
-            extension: EXTENSION.to_owned(),
-            naming,
-            rotation: Rotation {
-                interval: self.spec.rotate_interval.map(Into::into),
-                bytes_max: self.spec.rotate_bytes,
-            },
-            sync: match self.spec.fsync {
-                Fsync::Never => SyncPolicy::Never,
-                Fsync::Interval(interval) => SyncPolicy::Interval(interval.into()),
-                Fsync::Batch => SyncPolicy::Batch,
-            },
-            checkpoint_bytes: CHECKPOINT_BYTES,
-        }
-    }
-
-    fn rotates(&self) -> bool {
-        self.spec.rotate_interval.is_some() || self.spec.rotate_bytes.is_some()
-    }
-}
-
 /// The loop's side.
 #[derive(Debug)]
 pub(super) struct Logger {
     commands: Sender<Command>,
     replies: Receiver<Reply>,
-    /// Dropped with the rest: then the thread gives up what it tries in vain.
+    /// Dropped with the rest: then the threads give up what they try in vain.
     _stop: Sender<()>,
     thread: JoinHandle<()>,
+    config: Config,
+    /// What becomes of rotated files.
+    closing: Closing,
     batch: Batch,
     /// The channel took no more.
     is_full: bool,
@@ -127,31 +88,39 @@ impl Logger {
     /// # Errors
     /// The system's, when it has no thread left.
     pub(super) fn start(
-        config: Config,
-        within: Duration,
+        cluster: &Cluster,
+        directory: &Path,
         waker: Arc<Waker>,
     ) -> io::Result<(Self, impl LocalSink + use<>)> {
+        let config = Config::of(cluster, directory);
         let (commands, inbox) = crossbeam_channel::bounded(BATCHES_MAX);
         let (sender, replies) = crossbeam_channel::unbounded();
         let (stop, stopped) = crossbeam_channel::bounded(0);
-        let retry = Retry::new(Replies { sender, waker }, stopped);
+        let to_loop = Replies { sender, waker };
+        let retry = Retry::new(to_loop.clone(), stopped.clone());
+        let mut closing = Closing::new(to_loop, stopped);
+        closing.begin(&config)?;
+        let nudge = closing.nudge();
         let mut id = [0; size_of::<u128>()];
         random::fill(&mut id)?;
         let own = SourceId(u128::from_le_bytes(id));
+        let told = config.clone();
         let thread = Builder::new()
             .name("log-writer".to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                let thread = Thread::begin(&config, own, inbox, retry);
+                let thread = Thread::begin(&told, own, (inbox, nudge), retry);
                 // If it was given up, nobody is left who could be told.
                 let _ = thread.and_then(Thread::turns);
             })?;
-        let own = OwnRecords::new(commands.clone(), within);
+        let own = OwnRecords::new(commands.clone(), cluster.block());
         let logger = Self {
             commands,
             replies,
             _stop: stop,
             thread,
+            config,
+            closing,
             batch: Batch::default(),
             is_full: false,
             receipts: BTreeMap::new(),
@@ -194,6 +163,7 @@ impl Logger {
             self.send_batch();
             cluster.hold_bulk(self.is_full);
         }
+        self.follow_layout(cluster)?;
         self.pass_on();
         self.tell_of_rings(cluster);
         if self.dropped > 0 {
@@ -222,6 +192,26 @@ impl Logger {
     /// What the supervisor is to be answered.
     pub(super) fn answers(&mut self) -> Vec<FromNode> {
         std::mem::take(&mut self.answers)
+    }
+
+    /// What the layout says of logs may be something else by now.
+    fn follow_layout(&mut self, cluster: &Cluster) -> io::Result<()> {
+        let config = Config::of(cluster, &self.config.directory);
+        if config == self.config {
+            return Ok(());
+        }
+        let settings = Command::Settings(Box::new(config.clone()));
+        // Without room for it now there is another turn when the thread has made some.
+        if self.commands.try_send(settings).is_ok() {
+            self.closing.begin(&config)?;
+            self.config = config;
+        }
+        Ok(())
+    }
+
+    /// The command has ended for the file of this request.
+    pub(super) fn processed(&self, request: u64) {
+        self.closing.processed(request);
     }
 
     /// Asks the thread, behind the last batch.
@@ -283,6 +273,23 @@ impl Logger {
                 let files = Ok(files);
                 self.answers.push(FromNode::Rotated { request, files });
             }
+            Reply::NotPacked { name, why } => {
+                log::warn!("event=log_not_packed name={name:?} error={why:?}");
+                say(
+                    "log_not_packed",
+                    &format_args!("name={name:?} error={why:?}"),
+                );
+            }
+            Reply::Closed {
+                request,
+                closed,
+                is_ending,
+            } => self.answers.push(FromNode::Closed {
+                request,
+                closed,
+                is_ending,
+            }),
+            Reply::Archived => self.closing.is_finished = true,
             Reply::Finished => self.is_finished = true,
         }
     }
@@ -308,7 +315,16 @@ impl Logger {
                 Err(_) => break,
             }
         }
+        self.closing.finish();
         self.is_finished
+    }
+
+    /// Behind the end: what there is to tell of rotated files. False: nothing more will come.
+    pub(super) fn turn_behind_the_end(&mut self, cluster: &mut Cluster) -> bool {
+        while let Ok(reply) = self.replies.try_recv() {
+            self.on_reply(reply, cluster);
+        }
+        !self.closing.is_finished
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use mio::Waker;
 
 use super::words::Reply;
@@ -18,6 +18,7 @@ const RETRY_LAST: Duration = Duration::from_secs(1);
 pub(super) struct GivenUp;
 
 /// The way to the loop.
+#[derive(Clone, Debug)]
 pub(super) struct Replies {
     pub(super) sender: Sender<Reply>,
     pub(super) waker: Arc<Waker>,
@@ -87,6 +88,11 @@ impl Retry {
                 return Ok(done);
             }
         }
+    }
+
+    /// Does nobody wait for this thread any more?
+    pub(super) fn is_given_up(&self) -> bool {
+        self.stop.try_recv() == Err(TryRecvError::Disconnected)
     }
 
     pub(super) fn wait(&self, pause: Duration) -> Result<(), GivenUp> {

@@ -3,10 +3,11 @@
 use super::*;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::logging::files::verify::{Input, Verifier};
 use crate::logging::message::{Create, Format, WriterId, lines_head};
+use crate::logging::spec::{LogSpec, Names};
 use crate::logging::{Atom, Column, LogPath, Schema, StreamId, Type, json};
 use crate::sys::clock;
 
@@ -36,7 +37,9 @@ impl Loop {
             name: None,
         };
         let thread = Builder::new().spawn(move || {
-            let _ = Thread::begin(&config, OWN, inbox, retry).and_then(Thread::turns);
+            let nudge = crossbeam_channel::bounded(1).0;
+            let thread = Thread::begin(&config, OWN, (inbox, nudge), retry);
+            let _ = thread.and_then(Thread::turns);
         });
         Self {
             commands,

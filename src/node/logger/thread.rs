@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::Config;
+use super::config::Config;
 use super::disk::Disk;
 use super::retry::{GivenUp, Retry};
 use super::words::{Command, Reply};
 use crate::data::Timestamp;
 use crate::logging::LogPath;
+use crate::logging::files::closed::Closed;
 use crate::logging::files::expiry::leftovers;
-use crate::logging::files::{Action, LogFiles, Outcome, PathId, SourceId};
+use crate::logging::files::{Action, Event, LogFiles, Outcome, PathId, SourceId};
 use crate::logging::frame::WriterFrame;
 use crate::logging::message::WriterId;
-use crate::logging::spec::Fsync;
 use crate::logging::writers::Writers;
 use crate::sys::clock;
 
@@ -55,6 +55,10 @@ pub(super) struct Thread {
     /// Rings that are there; of others nothing comes, which is to be seen to after the next flush.
     rings: Option<BTreeSet<SourceId>>,
     rotates: bool,
+    /// Each rotated file is noted down, for something is to be done with it.
+    notes: bool,
+    /// Says that there is another rotated file.
+    nudge: Sender<()>,
     pub(super) syncs: bool,
     looked: Instant,
     /// Why a record was refused since the last flush, and how many were.
@@ -68,7 +72,7 @@ impl Thread {
     pub(super) fn begin(
         config: &Config,
         own: SourceId,
-        commands: Receiver<Command>,
+        (commands, nudge): (Receiver<Command>, Sender<()>),
         mut retry: Retry,
     ) -> Result<Self, GivenUp> {
         let disk = retry.until_done(|| Disk::open(&config.directory))?;
@@ -91,7 +95,9 @@ impl Thread {
             },
             rings: None,
             rotates: config.rotates(),
-            syncs: config.spec.fsync != Fsync::Never,
+            notes: config.notes_closed(),
+            nudge,
+            syncs: config.syncs(),
             looked: clock::monotonic(),
             refused: None,
             ends: false,
@@ -188,6 +194,12 @@ impl Thread {
             }
             Command::Rings(rings) => self.rings = Some(rings.into_iter().collect()),
             Command::Rotate { request, paths } => self.rotate(request, &paths)?,
+            Command::Settings(config) => {
+                self.rotates = config.rotates();
+                self.notes = config.notes_closed();
+                self.syncs = config.syncs();
+                self.files.set_settings(config.settings());
+            }
             Command::Finish => self.ends = true,
         }
         Ok(())
@@ -256,6 +268,35 @@ impl Thread {
         self.rings = waits.then_some(rings);
     }
 
+    /// Tells, and has done with a rotated file what is to be done. Its note lies there before the state
+    /// forgets the file.
+    fn on_event(&mut self, event: Event) -> Result<(), GivenUp> {
+        if let Event::Rotated {
+            path,
+            name,
+            opened,
+            closed,
+        } = &event
+        {
+            let closed = Closed {
+                path: path.clone(),
+                name: name.clone(),
+                opened: *opened,
+                closed: *closed,
+            };
+            let (notes, syncs) = (self.notes, self.syncs);
+            let Self { retry, disk, .. } = self;
+            if notes {
+                retry.until_done(|| disk.note(&closed, syncs))?;
+            }
+            // It looks at all there is: one nudge is as good as two.
+            let _ = self.nudge.try_send(());
+        }
+        self.retry.replies.send(Reply::Told(event));
+        self.retry.replies.wake();
+        Ok(())
+    }
+
     fn carry_out(&mut self) -> Result<(), GivenUp> {
         while let Some(action) = self.files.action() {
             let outcome = match action {
@@ -270,8 +311,8 @@ impl Thread {
                     Outcome::Done
                 }
                 Action::Report(event) => {
-                    self.retry.replies.send(Reply::Told(event.clone()));
-                    self.retry.replies.wake();
+                    let event = event.clone();
+                    self.on_event(event)?;
                     Outcome::Done
                 }
                 action @ (Action::Inspect { .. }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
+use super::config::Config;
 use crate::logging::LogPath;
+use crate::logging::files::closed::Closed;
 use crate::logging::files::{Event, SourceId};
 
 /// With so many bytes a batch goes to the thread before the turn is over.
@@ -71,6 +73,8 @@ pub(super) enum Command {
     },
     /// Rotate the files of these paths, or of all if there are none, and say so.
     Rotate { request: u64, paths: Vec<LogPath> },
+    /// Another layout.
+    Settings(Box<Config>),
     /// Come to an orderly end.
     Finish,
 }
@@ -88,6 +92,16 @@ pub(super) enum Reply {
     Failing(String),
     /// It does again.
     Works,
+    /// A rotated file stays as it is.
+    NotPacked { name: String, why: String },
+    /// A rotated file is what it is to be: the command is to be run for it.
+    Closed {
+        request: u64,
+        closed: Closed,
+        is_ending: bool,
+    },
+    /// All that can be done with rotated files is done.
+    Archived,
     /// So many files were rotated.
     Rotated { request: u64, files: u32 },
     /// That was the orderly end.
