@@ -69,7 +69,6 @@ mod tests {
             for (word, why) in table {
                 let value = match *word {
                     "metrics_port" => "1",
-                    "postprocess" => "[\"x\"]",
                     "silent_after" => "\"1s\"",
                     "zone_id" | "interface" | "pcap_file" => "\"x\"",
                     _ => "()",

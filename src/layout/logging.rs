@@ -57,6 +57,7 @@ pub(super) fn read(layout: &RawLayout, ctx: &mut Context<'_>) -> LogSpec {
         }),
         gzip: raw.gzip.unwrap_or(default.gzip),
         postprocess: raw.postprocess.clone().unwrap_or_default(),
+        postprocess_timeout: period(raw.postprocess_timeout, default.postprocess_timeout),
         keep: keep(&raw.keep),
         fsync: raw.fsync.map_or(default.fsync, |fsync| match fsync {
             RawFsync::Never => Fsync::Never,
@@ -111,6 +112,12 @@ fn check(spec: &LogSpec, ctx: &mut Context<'_>) {
         let message = "it cannot happen every 0 seconds";
         ctx.report.error(&["logging", key], message, hint);
     };
+    if spec.postprocess_timeout.is_zero() {
+        let hint = "write how long the command may take, as in \"1m\"";
+        let message = "no command ends in 0 seconds";
+        ctx.report
+            .error(&["logging", "postprocess_timeout"], message, hint);
+    }
     if spec.batch_interval.is_zero() {
         let hint = "write how long a record may wait, as in \"1s\", or batch_records: 1";
         never("batch_interval", hint, ctx);
@@ -195,6 +202,7 @@ pub(super) fn words(spec: &LogSpec) -> Vec<(&'static str, String)> {
             .to_owned(),
         ),
         ("logging.gzip", yes(spec.gzip)),
+        ("logging.postprocess", processed(spec)),
         ("logging.keep", kept(&spec.keep)),
         ("logging.node_stats", or_off(spec.node_stats)),
         (
@@ -206,6 +214,15 @@ pub(super) fn words(spec: &LogSpec) -> Vec<(&'static str, String)> {
             },
         ),
     ]
+}
+
+/// The command for rotated files.
+fn processed(spec: &LogSpec) -> String {
+    let timeout = humantime::format_duration(spec.postprocess_timeout);
+    match spec.postprocess.is_empty() {
+        true => "none".to_owned(),
+        false => format!("{:?}, killed after {timeout}", spec.postprocess),
+    }
 }
 
 /// The bounds of what is kept.
@@ -241,7 +258,8 @@ mod tests {
         let said = spec(
             r#"round_robin: false, per: Batch, batch_records: 400, batch_interval: "2s", format: Json,
             json_timestamps: Iso8601, rotate_interval: "1h", rotate_bytes: "1GiB", naming: Classic,
-            gzip: true, postprocess: ["archive", "-v"], fsync: Interval("1s"), node_stats: "10s",
+            gzip: true, postprocess: ["archive", "-v"],
+            postprocess_timeout: "5s", fsync: Interval("1s"), node_stats: "10s",
             keep: (age: "30d", bytes: "1TiB", free: "1GiB"), silent_after: "5m""#,
         );
         let expected = LogSpec {
@@ -256,6 +274,7 @@ mod tests {
             naming: Names::Classic,
             gzip: true,
             postprocess: vec!["archive".to_owned(), "-v".to_owned()],
+            postprocess_timeout: Duration::from_secs(5),
             keep: Keep {
                 age: Some(Duration::from_secs(30 * 24 * 3600)),
                 bytes: Some(1 << 40),
@@ -320,6 +339,10 @@ mod tests {
             (
                 "silent_after: \"0s\"",
                 "silent_after|it cannot happen every 0 seconds|write \"off\", or a time as in \"5m\"",
+            ),
+            (
+                "postprocess_timeout: \"0s\"",
+                "postprocess_timeout|no command ends in 0 seconds|write how long the command may take, as in \"1m\"",
             ),
             (
                 "postprocess: [\"\"]",

@@ -201,10 +201,11 @@ shape! {
         node_stats: Option<PeriodOrOff>,
         gzip: Option<bool>,
         keep: RawKeep,
+        postprocess: Option<Vec<String>>,
+        postprocess_timeout: Option<Period>,
     }
     later {
         LOGGING {
-            postprocess: Option<Vec<String>>,
             silent_after: Option<PeriodOrOff>,
         }
     }

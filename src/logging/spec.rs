@@ -36,6 +36,8 @@ pub struct LogSpec {
     pub gzip: bool,
     /// The command that is run for each rotated file; none, if it is empty.
     pub postprocess: Vec<String>,
+    /// It is killed after so long.
+    pub postprocess_timeout: Duration,
     /// How long rotated files are kept.
     pub keep: Keep,
     /// What of the files survives the host.
@@ -128,6 +130,7 @@ impl Default for LogSpec {
             naming: Names::default(),
             gzip: false,
             postprocess: Vec::new(),
+            postprocess_timeout: Duration::from_secs(60),
             keep: Keep::default(),
             fsync: Fsync::default(),
             node_stats: None,

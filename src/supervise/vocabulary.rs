@@ -79,6 +79,18 @@ pub enum Order {
         /// Which.
         signal: i32,
     },
+    /// Run the layout's command for a rotated log file of this node, with the node's identity, and report its
+    /// end.
+    Process {
+        /// Whose file it is.
+        name: NodeName,
+        /// The node's request.
+        request: u64,
+        /// The command with its arguments.
+        command: Vec<String>,
+        /// It is killed after so long.
+        timeout: Duration,
+    },
     /// These descriptors are held: the stem may use what they stand for.
     Held(EscrowKey),
     /// Stop everything in reverse order of the stages, then leave.
@@ -251,6 +263,8 @@ pub enum HelperPurpose {
     Hook(HookPoint),
     /// The command that says whether a child is ready.
     Readiness,
+    /// The layout's command for a rotated log file: the node's request.
+    Postprocess(u64),
 }
 
 /// What a process used until its end.

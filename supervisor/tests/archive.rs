@@ -289,3 +289,89 @@ fn rotated_files_go_as_the_layout_says() {
         });
     }
 }
+
+/// Shows: the layout's command is run once for each rotated file, packed by then, with upstream's arguments,
+/// those of the orderly end too; how it ended is told.
+#[test]
+fn a_command_is_run_once_for_each_rotated_file() {
+    let command = r#"postprocess: ["sh", "-c", "echo $@ >> $DIR/seen; exit 3", "archive", "-v"]"#;
+    let cluster = start(&["logger"], &format!("{BUSY}, gzip: true, {command}"));
+    let ended = cluster.wait_event("postprocess_ended", Some("logger"));
+    assert_eq!(ended["detail"]["ending"], "exit 3", "{ended}");
+    let logs = logs(&cluster, "logger");
+    let seen = cluster.directory().join("seen");
+    let _kept = cluster.stop_and_prepare_another();
+    let mut seen: Vec<String> = fs::read_to_string(seen)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let mut last = 0;
+    for line in &seen {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [verbose, file, path, opened, closed, is_ending, writer] = words.as_slice() else {
+            panic!("{line}");
+        };
+        assert_eq!((*verbose, *writer), ("-v", "ascii"), "{line}");
+        assert!(
+            Path::new(file).starts_with(&logs) && file.ends_with(".log.gz"),
+            "{line}"
+        );
+        assert!(Path::new(file).exists(), "{line}");
+        assert!(file.contains(&format!("/{path}__20")), "{line}");
+        for date in [opened, closed] {
+            let form: String = date
+                .chars()
+                .map(|c| if c.is_ascii_digit() { '0' } else { c })
+                .collect();
+            assert_eq!(form, "00-00-00_00.00.00", "{line}");
+        }
+        last += usize::from(*is_ending == "1");
+    }
+    assert!(last > 0, "{seen:?}");
+    let files = rotated(&logs).len();
+    assert_eq!(names(&logs.join(NOTES_DIRECTORY)), [""; 0]);
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), files, "{seen:?}");
+}
+
+/// Shows: a command that hangs is killed and told, the next file's is run all the same, and writing goes on.
+#[test]
+fn a_command_that_hangs_is_killed() {
+    let command = r#"postprocess: ["sh", "-c", "echo $1 >> $DIR/seen; exec sleep 1000", "hang"],
+        postprocess_timeout: "300ms""#;
+    let cluster = start(&["logger"], &format!("{BUSY}, {command}"));
+    let ended = cluster.wait_event("postprocess_ended", Some("logger"));
+    assert_eq!(ended["detail"]["ending"], "SIGKILL", "{ended}");
+    wait(&cluster, "other files' commands", || {
+        (fs::read_to_string(cluster.directory().join("seen"))
+            .unwrap_or_default()
+            .lines()
+            .count()
+            > 3)
+        .then_some(())
+    });
+    let written = records(&cluster, "logger", "node_stats").len();
+    wait(&cluster, "another record", || {
+        (records(&cluster, "logger", "node_stats").len() != written).then_some(())
+    });
+}
+
+/// Shows: a command that a death has interrupted is run again for the same file.
+#[test]
+fn a_death_has_the_command_run_again() {
+    let command = r#"postprocess: ["sh", "-c", "echo $1 >> $DIR/seen; test -e $DIR/go || exec sleep 1000", "wait"]"#;
+    let cluster = start(&["logger"], &format!("{BUSY}, {command}"));
+    let seen = || {
+        let text = fs::read_to_string(cluster.directory().join("seen")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let first = wait(&cluster, "a command", || seen().into_iter().next());
+    let pid = cluster.node_pid("logger").unwrap();
+    common::processes::signal(pid, Signal::SIGKILL);
+    wait(&cluster, "the same again", || {
+        (seen().iter().filter(|file| **file == first).count() > 1).then_some(())
+    });
+    fs::write(cluster.directory().join("go"), "").unwrap();
+}

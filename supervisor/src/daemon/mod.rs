@@ -15,6 +15,7 @@ mod directories;
 mod events;
 mod groups;
 mod health;
+mod loggers;
 mod nodes;
 mod operations;
 mod outputs;
@@ -61,8 +62,8 @@ enum Source {
     Listener,
     Client(ClientId),
     Controller,
-    /// A node that was asked to rotate.
-    Rotation,
+    /// A node that writes logs.
+    Logger,
 }
 
 /// The supervisor's whole state.
@@ -77,6 +78,7 @@ struct Daemon {
     operations: Operations,
     rolling: Option<rolling::Rolling>,
     rotation: Option<rotation::Rotation>,
+    loggers: loggers::Loggers,
     /// Counts the requests to rotate.
     rotations: u64,
     events: Events,
@@ -127,7 +129,7 @@ impl Daemon {
                     Source::Listener => self.on_listener(),
                     Source::Client(client) => self.on_client(client, now),
                     Source::Controller => self.flush_controller(),
-                    Source::Rotation => self.on_rotation(),
+                    Source::Logger => self.on_loggers(),
                 }
             }
             self.run_deadlines(now);

@@ -66,6 +66,7 @@ impl Daemon {
         let label = match purpose {
             HelperPurpose::Hook(on) => on.word(),
             HelperPurpose::Readiness => "ready",
+            HelperPurpose::Postprocess(_) => "postprocess",
         };
         self.output.send(Command::AttachHelper {
             node: name.clone(),

@@ -147,6 +147,7 @@ impl Daemon {
             ("incarnation", incarnation.to_string()),
         ];
         self.event(Weight::Info, "node_started", Some(name), &detail);
+        self.hear(name);
     }
 
     fn on_state(
@@ -293,8 +294,13 @@ impl Daemon {
     }
 
     fn on_helper_gone(&mut self, name: &NodeName, purpose: HelperPurpose, ending: Ending) {
-        let HelperPurpose::Hook(on) = purpose else {
-            return;
+        let on = match purpose {
+            HelperPurpose::Hook(on) => on,
+            HelperPurpose::Postprocess(request) => {
+                self.on_processed(name, request, ending);
+                return;
+            }
+            HelperPurpose::Readiness => return,
         };
         let weight = match ending {
             Ending::Exited(0) => Weight::Info,

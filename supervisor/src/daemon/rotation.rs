@@ -1,25 +1,23 @@
 //! Loggers are asked to rotate their files, over their control sockets.
 //!
-//! Borrows: the control sockets of the nodes that are asked, until they have answered. One request is under
-//! way at a time.
+//! Borrows: the control sockets of the nodes that are asked. Their answers come by way of `loggers`. One
+//! request is under way at a time.
 
-use std::io;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
 use cluster::control::Code;
-use cluster::control::node::{FromNode, ToNode};
+use cluster::control::node::ToNode;
 use cluster::control::reply::{ErrorBody, LATE, Plain};
 use cluster::control::select::Selector;
 use cluster::layout::spec::{LINK_PACKET_BYTES_MAX, Role};
 use cluster::logging::LogPath;
 use cluster::names::NodeName;
-use cluster::net::poller::Key;
 use cluster::sys::packet;
 
+use super::Daemon;
 use super::controller::control_of;
 use super::operations::{Asker, Form};
-use super::{Daemon, Source};
 
 /// A request that is under way.
 #[derive(Debug)]
@@ -34,8 +32,6 @@ pub(super) struct Rotation {
 struct Asked {
     name: NodeName,
     pid: i32,
-    /// How the poller knows its control socket.
-    key: Option<Key>,
     /// Its answer: why not, if so.
     answer: Option<Option<String>>,
 }
@@ -113,51 +109,36 @@ impl Daemon {
         let mut asked = Asked {
             pid: pid.unwrap_or_default(),
             name,
-            key: None,
             answer: None,
         };
         let Some(control) = control_of(&self.nodes, &asked.name, asked.pid) else {
             asked.answer = Some(Some("it has no process".to_owned()));
             return asked;
         };
-        let added = self.poller.add(control.as_fd(), Source::Rotation, false);
-        let sent = added.and_then(|key| {
-            asked.key = Some(key);
-            packet::send(control.as_fd(), packet, &[])
-        });
-        if let Err(error) = sent {
+        if let Err(error) = packet::send(control.as_fd(), packet, &[]) {
             asked.answer = Some(Some(format!("it cannot be asked: {error}")));
         }
         asked
     }
 
-    /// Somebody who was asked has answered, or has ended.
-    pub(super) fn on_rotation(&mut self) {
-        let Some(rotation) = &mut self.rotation else {
+    /// Somebody who was asked has answered.
+    pub(super) fn on_rotated(
+        &mut self,
+        name: &NodeName,
+        pid: i32,
+        request: u64,
+        files: &Result<u32, String>,
+    ) {
+        // An answer to a request that is over comes too late.
+        let rotation = self.rotation.as_mut().filter(|own| own.request == request);
+        let Some(rotation) = rotation else {
             return;
         };
-        let mut buffer = vec![0; LINK_PACKET_BYTES_MAX];
-        for asked in rotation.nodes.iter_mut().filter(|a| a.answer.is_none()) {
-            let Some(control) = control_of(&self.nodes, &asked.name, asked.pid) else {
-                continue;
-            };
-            asked.answer = loop {
-                match packet::recv(control.as_fd(), &mut buffer) {
-                    Ok(Some((length, _))) => {
-                        let packet = buffer.get(..length).unwrap_or_default();
-                        // An answer to a request that is over comes too late.
-                        if let Some(FromNode::Rotated { request, files }) = FromNode::decode(packet)
-                            && request == rotation.request
-                        {
-                            break Some(files.err());
-                        }
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break None,
-                    Ok(None) | Err(_) => break Some(Some("it ended meanwhile".to_owned())),
-                }
-            };
+        let mut nodes = rotation.nodes.iter_mut();
+        if let Some(asked) = nodes.find(|asked| asked.name == *name && asked.pid == pid) {
+            asked.answer = Some(files.as_ref().err().cloned());
+            self.dirty = true;
         }
-        self.dirty = true;
     }
 
     /// Answers whoever asked, when all have answered or none is waited for any more.
@@ -179,12 +160,6 @@ impl Daemon {
         };
         let mut results = Vec::new();
         for asked in rotation.nodes {
-            match (asked.key, control_of(&self.nodes, &asked.name, asked.pid)) {
-                (Some(key), Some(control)) => self.poller.remove(key, control.as_fd()),
-                // The descriptor went with the node's process, and epoll forgot it then by itself.
-                (Some(key), None) => self.poller.forget(key),
-                (None, _) => {}
-            }
             let error = asked.answer.unwrap_or_else(|| Some(LATE.to_owned()));
             results.push(self.result_of(&asked.name, error));
         }

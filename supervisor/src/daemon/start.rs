@@ -179,6 +179,7 @@ fn start(args: &RunArgs) -> Result<Daemon, NotStarted> {
         operations: Operations::default(),
         rolling: None,
         rotation: None,
+        loggers: super::loggers::Loggers::default(),
         rotations: 0,
         events: Events::default(),
         signals,

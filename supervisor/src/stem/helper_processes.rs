@@ -1,4 +1,5 @@
-//! Helper processes: hooks of the layout, and commands that say whether a child is ready.
+//! Helper processes: hooks of the layout, commands that say whether a child is ready, and those for rotated
+//! log files.
 //!
 //! They are born at the same place as children, run with their node's identity, and have a time limit.
 
@@ -66,8 +67,10 @@ impl Helpers {
         !self.waiting.is_empty()
     }
 
+    /// The end of everything begins. Loggers wait for their commands, and they end last.
     pub(super) fn discard_waiting(&mut self) {
-        self.waiting.clear();
+        let is_awaited = |plan: &Plan| matches!(plan.purpose, HelperPurpose::Postprocess(_));
+        self.waiting.retain(is_awaited);
     }
 
     /// Nobody runs longer than this.
@@ -151,6 +154,36 @@ impl Stem {
         }
     }
 
+    /// Plans the command for a rotated log file.
+    pub(super) fn run_postprocess(
+        &mut self,
+        name: NodeName,
+        request: u64,
+        command: Vec<String>,
+        timeout: Duration,
+    ) {
+        let plan = || Plan {
+            name: name.clone(),
+            purpose: HelperPurpose::Postprocess(request),
+            command: command.clone(),
+            input: String::new(),
+            timeout,
+        };
+        if !self.helpers.plan(plan()) {
+            self.refuse(&plan(), None);
+        }
+    }
+
+    /// Somebody waits for its end, and it never began.
+    fn refuse(&mut self, plan: &Plan, errno: Option<i32>) {
+        let report = Report::HelperGone {
+            name: plan.name.clone(),
+            purpose: plan.purpose,
+            ending: Ending::NotBorn(errno.unwrap_or(nix::libc::EAGAIN)),
+        };
+        self.link.report(report, vec![]);
+    }
+
     /// Bears the next helper in line.
     pub(super) fn bear_helper(&mut self, now: Instant) {
         let Some(plan) = self.helpers.waiting.pop_front() else {
@@ -159,15 +192,17 @@ impl Stem {
         if let Err(error) = self.try_to_bear_helper(&plan, now) {
             let text = format!("cannot run {:?}: {error}", plan.command);
             self.problem(Some(&plan.name), &text);
-            if plan.purpose == HelperPurpose::Readiness {
-                self.on_answer(&plan.name, false, now);
+            match plan.purpose {
+                HelperPurpose::Readiness => self.on_answer(&plan.name, false, now),
+                HelperPurpose::Postprocess(_) => self.refuse(&plan, error.raw_os_error()),
+                HelperPurpose::Hook(_) => {}
             }
         }
     }
 
     fn try_to_bear_helper(&mut self, plan: &Plan, now: Instant) -> io::Result<()> {
         let Some(record) = self.records.get(&plan.name) else {
-            return Ok(());
+            return Ok(()); // forgotten; nobody waits
         };
         let mut spec = ChildSpec::clone(&record.spec);
         spec.program = Program::Command(plan.command.clone());
@@ -231,7 +266,7 @@ impl Stem {
             HelperPurpose::Readiness => {
                 self.on_answer(&helper.name, ending == Ending::Exited(0), now);
             }
-            HelperPurpose::Hook(_) => {
+            HelperPurpose::Hook(_) | HelperPurpose::Postprocess(_) => {
                 let report = Report::HelperGone {
                     name: helper.name,
                     purpose: helper.purpose,

@@ -51,6 +51,12 @@ impl Stem {
             }
             Order::Forget(name) => self.fleet.forget(&name),
             Order::Signal { name, signal } => self.signal(&name, signal),
+            Order::Process {
+                name,
+                request,
+                command,
+                timeout,
+            } => self.run_postprocess(name, request, command, timeout),
             Order::Held(key) => self.on_held(key),
             Order::Shutdown { grace, deadline } => {
                 self.going = true;

@@ -22,7 +22,7 @@ use super::disk::is_for_good;
 use super::retry::{GivenUp, Replies, Retry};
 use super::words::Reply;
 use crate::logging::files::closed::Closed;
-use crate::sys::{clock, limits};
+use crate::sys::{clock, limits, random};
 use pack::Packed;
 use place::Place;
 
@@ -72,6 +72,9 @@ impl Archive {
     /// # Errors
     /// The system's, when it has no thread left.
     pub(super) fn start(config: Config, ways: Ways) -> io::Result<Self> {
+        // An answer to a dead predecessor is no answer to this one.
+        let mut first = [0; size_of::<u64>()];
+        random::fill(&mut first)?;
         let (orders, inbox) = crossbeam_channel::unbounded();
         let archiver = Archiver {
             config,
@@ -79,7 +82,7 @@ impl Archive {
             nudges: ways.nudges,
             retry: Retry::new(ways.replies, ways.stop),
             asked: BTreeMap::new(),
-            requests: 0,
+            requests: u64::from_le_bytes(first),
             ends: false,
         };
         let thread = Builder::new()
@@ -186,7 +189,7 @@ impl Archiver {
             }
         }
         if is_there && !self.config.spec.postprocess.is_empty() {
-            self.requests += 1;
+            self.requests = self.requests.wrapping_add(1);
             let request = self.requests;
             self.asked.insert(request, note.to_owned());
             let is_ending = self.ends;
