@@ -40,6 +40,7 @@ pub mod frame;
 pub mod json;
 pub mod message;
 pub mod spec;
+pub(crate) mod strangers;
 pub mod streams;
 pub mod tsv;
 pub mod writers;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::LogPath;
 use super::files::{PATHS_MAX, SourceId, crc32};
 use super::message::{Create, WriterId};
+use super::strangers::is_reserved;
 
 /// Writers of one logger, those that were and may come again among them.
 pub const WRITERS_MAX: usize = PATHS_MAX;
@@ -196,7 +197,7 @@ impl Writers {
     fn free_path(&self, wanted: &LogPath) -> Result<LogPath, WriterRefusal> {
         let is_free = |path: &LogPath| {
             let holder = self.holders.get(path).and_then(|id| self.known.get(id));
-            holder.is_none_or(|holder| holder.live.is_empty())
+            !is_reserved(path) && holder.is_none_or(|holder| holder.live.is_empty())
         };
         if is_free(wanted) {
             return Ok(wanted.clone());
@@ -304,6 +305,14 @@ mod tests {
         assert!(writers.retain(|_| false));
         assert_eq!(path(&mut writers, OTHER, old.0), None);
         assert_eq!(introduce(&mut writers, ONE, &new), "conn");
+    }
+
+    #[test]
+    fn nobody_has_the_path_of_lines_that_are_nobodys() {
+        let mut writers = Writers::default();
+        let path = "unknown-0123456789abcdef";
+        let said = create("A::LOG", path, "n");
+        assert_eq!(introduce(&mut writers, ONE, &said), format!("{path}-2"));
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(super) struct Disk {
     below: BTreeMap<String, Directory>,
     /// Files that are written, by their names.
     open: HashMap<String, File>,
+    /// It is another directory than before, and the table of writers is not in it.
+    lacks_writers: bool,
 }
 
 impl Disk {
@@ -50,13 +52,22 @@ impl Disk {
             root,
             below: BTreeMap::new(),
             open: HashMap::new(),
+            lacks_writers: false,
         })
     }
 
     /// The directory has gone: its path leads to another one, which is made if it must be.
     fn reopen(&mut self) -> io::Result<()> {
-        *self = Self::open(&self.path)?;
+        *self = Self {
+            lacks_writers: true,
+            ..Self::open(&self.path)?
+        };
         Ok(())
+    }
+
+    /// Has the table of writers gone with the directory that it was in?
+    pub(super) fn lacks_writers(&self) -> bool {
+        self.lacks_writers
     }
 
     /// The state as it was left.
@@ -84,6 +95,7 @@ impl Disk {
     /// Puts another table of writers in the place of the last one, in one instant.
     pub(super) fn store_writers(&mut self, bytes: &[u8], sync: bool) -> io::Result<()> {
         let stored = self.replace(WRITERS, bytes, sync);
+        self.lacks_writers &= stored.is_err();
         self.after(stored)
     }
 

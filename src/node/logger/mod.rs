@@ -264,6 +264,11 @@ impl Logger {
             }
             Reply::Told(event) => tell::tell(&event),
             Reply::Refused(why) => say("log_records_refused", &format_args!("why={why:?}")),
+            Reply::Aside { path, records } => say(
+                "log_writer_unknown",
+                &format_args!("path={path} records={records}"),
+            ),
+            Reply::WritersLost => say("log_writers_lost", &format_args!("")),
             Reply::Failing(why) => {
                 log::error!("event=log_disk_failing error={why:?}");
                 say("log_disk_failing", &format_args!("error={why:?}"));

@@ -55,14 +55,16 @@ impl Thread {
     ) -> Result<Result<Taken, String>, GivenUp> {
         match self.writers.introduce(source, id, create) {
             Ok(Introduced::Known) => {}
-            Ok(Introduced::New) => {
-                let (table, syncs) = (self.writers.encode(), self.syncs);
-                let Self { retry, disk, .. } = self;
-                retry.until_done(|| disk.store_writers(&table, syncs))?;
-            }
+            Ok(Introduced::New) => self.store_writers()?,
             Err(refusal) => return Ok(Err(refusal.to_string())),
         }
         Ok(Ok(Taken::Writer))
+    }
+
+    pub(super) fn store_writers(&mut self) -> Result<(), GivenUp> {
+        let (table, syncs) = (self.writers.encode(), self.syncs);
+        let Self { retry, disk, .. } = self;
+        retry.until_done(|| disk.store_writers(&table, syncs))
     }
 
     fn path_of(&mut self, source: SourceId, id: WriterId) -> Result<PathId, String> {
@@ -72,7 +74,7 @@ impl Thread {
             return Ok(path);
         }
         let Some((path, create)) = self.writers.lines(source, id) else {
-            return Err(format!("nobody has said who the writer {:016x} is", id.0));
+            return self.path_of_stranger(id);
         };
         let opened = self.opened.get(path).filter(|(_, writer)| *writer == id);
         let path = match opened {
@@ -86,6 +88,16 @@ impl Thread {
         };
         self.last = Some((source, id, path));
         Ok(path)
+    }
+
+    /// Where lines stand of which nobody has said what they are.
+    fn path_of_stranger(&mut self, id: WriterId) -> Result<PathId, String> {
+        let path = self.strangers.path(id);
+        let opened = self.files.open(&path, &[]);
+        let opened = opened.map_err(|refusal| refusal.to_string())?;
+        let (_, records) = self.aside.get_or_insert((path, 0));
+        *records += 1;
+        Ok(opened)
     }
 
     fn refuse(&mut self, why: String) {

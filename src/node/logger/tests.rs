@@ -171,21 +171,28 @@ fn streams_of_one_path_have_files_of_their_own() {
 }
 
 #[test]
-fn what_nobody_can_write_is_told_once_and_released() {
+fn what_is_no_message_is_told_and_lines_of_nobody_stand_by_themselves() {
     let (_place, path) = place();
     let (id, _) = writer("A::LOG", "conn");
     let run = Loop::start(&path, LogSpec::default());
-    let stray = |number| (RING, number, line(id, "lost\n"));
+    let stray = |number| (RING, number, line(id, "stray\n"));
     run.send(&[stray(0), stray(1), (RING, 2, vec![0xff])]);
     run.wait_released(RING, 3);
     let reply = run.next();
     let Reply::Refused(why) = reply else {
         panic!("{reply:?}");
     };
-    assert!(
-        why.contains("nobody has said") && why.ends_with("records=3"),
-        "{why}"
-    );
+    assert!(why.ends_with("records=1"), "{why}");
+    let reply = run.next();
+    let Reply::Aside {
+        path: aside,
+        records,
+    } = reply
+    else {
+        panic!("{reply:?}");
+    };
+    assert_eq!(records, 2);
+    assert_eq!(text(&path, &format!("{aside}.log")), "stray\nstray\n");
     assert!(!path.join("conn.log").exists());
 }
 
@@ -285,14 +292,19 @@ fn a_file_that_was_taken_away_is_made_anew() {
     run.wait_released(RING, 2);
     fs::remove_dir_all(&path).unwrap();
     let until = clock::monotonic() + PATIENCE;
-    for number in 2.. {
-        run.send(&[(RING, number, line(id, "more\n"))]);
-        run.wait_released(RING, number + 1);
-        if path.join("conn.log").exists() {
-            break;
-        }
+    let mut number = 2;
+    while !path.join("conn.log").exists() {
         assert!(clock::monotonic() < until, "it writes to nowhere");
+        run.send(&[(RING, number, line(id, "more\n"))]);
+        number += 1;
+        run.wait_released(RING, number);
     }
     run.finish();
     assert!(text(&path, "conn.log").ends_with("more\n"));
+    // Who the writer is was said to the first one alone, and before the directory went.
+    let second = Loop::start(&path, LogSpec::default());
+    second.send(&[(RING, number, line(id, "last\n"))]);
+    second.wait_released(RING, number + 1);
+    second.finish();
+    assert!(text(&path, "conn.log").ends_with("more\nlast\n"));
 }

@@ -20,6 +20,7 @@ use crate::logging::files::expiry::leftovers;
 use crate::logging::files::{Action, Event, LogFiles, Outcome, PathId, SourceId};
 use crate::logging::frame::WriterFrame;
 use crate::logging::message::WriterId;
+use crate::logging::strangers::Strangers;
 use crate::logging::writers::Writers;
 use crate::sys::clock;
 
@@ -63,6 +64,10 @@ pub(super) struct Thread {
     looked: Instant,
     /// Why a record was refused since the last flush, and how many were.
     pub(super) refused: Option<(String, u64)>,
+    pub(super) strangers: Strangers,
+    /// Where lines of a writer went that nobody has introduced, and how many records there were since the
+    /// last flush.
+    pub(super) aside: Option<(LogPath, u64)>,
     /// An orderly end is asked for.
     ends: bool,
 }
@@ -78,8 +83,11 @@ impl Thread {
         let disk = retry.until_done(|| Disk::open(&config.directory))?;
         let slots = retry.until_done(|| disk.slots())?;
         let slots = slots.each_ref().map(Option::as_deref);
-        let writers = retry.until_done(|| disk.writers())?;
-        let writers = writers.as_deref().and_then(Writers::decode);
+        let stored = retry.until_done(|| disk.writers())?;
+        let writers = stored.as_deref().and_then(Writers::decode);
+        if stored.is_some() && writers.is_none() {
+            retry.replies.send(Reply::WritersLost);
+        }
         let mut thread = Self {
             files: LogFiles::new(config.settings(), WriterFrame, slots, now()),
             writers: writers.unwrap_or_default(),
@@ -100,6 +108,8 @@ impl Thread {
             syncs: config.syncs(),
             looked: clock::monotonic(),
             refused: None,
+            strangers: Strangers::default(),
+            aside: None,
             ends: false,
         };
         thread.carry_out()?;
@@ -241,6 +251,9 @@ impl Thread {
             let text = format!("{why}; records={count}");
             self.retry.replies.send(Reply::Refused(text));
         }
+        if let Some((path, records)) = self.aside.take() {
+            self.retry.replies.send(Reply::Aside { path, records });
+        }
         self.retry.replies.wake();
         Ok(())
     }
@@ -325,6 +338,9 @@ impl Thread {
                 | Action::SyncDirectories
                 | Action::Store { .. }) => {
                     let acted = self.disk.act(action);
+                    if self.disk.lacks_writers() {
+                        self.store_writers()?;
+                    }
                     match self.retry.tried(acted)? {
                         Some(outcome) => outcome,
                         None => continue,

@@ -88,6 +88,10 @@ pub(super) enum Reply {
     Told(Event),
     /// A record was not written, and is released: by the fault of who sent it.
     Refused(String),
+    /// Lines of writers that nobody has introduced stand in files of their own: this one among them.
+    Aside { path: LogPath, records: u64 },
+    /// The table of writers is there and cannot be read.
+    WritersLost,
     /// The disk does not do what it is to do; it is tried again and again.
     Failing(String),
     /// It does again.
