@@ -14,6 +14,10 @@ impl Thread {
         number: u64,
         payload: &[u8],
     ) -> Result<bool, GivenUp> {
+        // It came behind the word of which rings are there, or is younger than that.
+        if let Some(rings) = &mut self.rings {
+            rings.insert(source);
+        }
         let taken = match Message::decode(payload) {
             Ok(Message::Create(id, create)) => self.introduce(source, id, create)?,
             Ok(Message::Lines(id, lines)) => self

@@ -282,6 +282,43 @@ fn what_the_disk_refuses_is_tried_until_it_is_done_or_given_up() {
     drop(stuck);
 }
 
+/// Shows: a ring that began while the word of which rings are there was on its way is not forgotten by it,
+/// nor is who writes there.
+#[test]
+fn a_ring_that_is_younger_than_the_list_of_rings_stays() {
+    let (_place, path) = place();
+    fs::write(&path, "in the way").unwrap();
+    let (id, create) = writer("A::LOG", "conn");
+    let run = Loop::start(&path, LogSpec::default());
+    assert!(matches!(run.next(), Reply::Failing(_)));
+    // The thread comes to them all at once.
+    let other = SourceId(2);
+    run.commands.send(Command::Rings(vec![other])).unwrap();
+    run.send(&[(RING, 0, create.clone()), (RING, 1, line(id, "one\n"))]);
+    fs::remove_file(&path).unwrap();
+    run.wait_released(RING, 2);
+    run.send(&[(RING, 2, line(id, "two\n"))]);
+    run.wait_released(RING, 3);
+    // A second ring of a writer who is known, and whose first one is over.
+    run.send(&[(other, 0, line(id, "three\n"))]);
+    run.wait_released(other, 1);
+    run.commands
+        .send(Command::Rings(vec![RING, other]))
+        .unwrap();
+    run.send(&[(other, 1, line(id, "four\n"))]);
+    run.wait_released(other, 2);
+    run.commands.send(Command::Rings(vec![other])).unwrap();
+    run.send(&[(other, 2, line(id, "five\n"))]);
+    run.wait_released(other, 3);
+    run.send(&[(other, 3, line(id, "six\n"))]);
+    run.wait_released(other, 4);
+    run.finish();
+    assert_eq!(
+        text(&path, "conn.log"),
+        "one\ntwo\nthree\nfour\nfive\nsix\n"
+    );
+}
+
 /// Shows: what somebody else did to an open file is found, and what comes next stands in a fresh one.
 #[test]
 fn a_file_that_was_taken_away_is_made_anew() {

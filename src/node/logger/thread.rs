@@ -54,7 +54,7 @@ pub(super) struct Thread {
     pub(super) last: Option<(SourceId, WriterId, PathId)>,
     own: Own,
     /// Rings that are there; of others nothing comes, which is to be seen to after the next flush.
-    rings: Option<BTreeSet<SourceId>>,
+    pub(super) rings: Option<BTreeSet<SourceId>>,
     rotates: bool,
     /// Each rotated file is noted down, for something is to be done with it.
     notes: bool,
@@ -274,8 +274,9 @@ impl Thread {
             self.writers
                 .retain(|source| source == own || rings.contains(&source))
         };
+        // A writer is seen again by the next of its lines.
+        self.last = None;
         if forgets {
-            self.last = None;
             self.opened.clear();
         }
         self.rings = waits.then_some(rings);
