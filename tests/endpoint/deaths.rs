@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cluster::layout::spec::Role;
-use cluster::node::endpoint::{Delivery, Endpoint, TURN_RECORDS};
+use cluster::node::endpoint::{Delivery, Endpoint, Handling, Receipt, TURN_RECORDS};
 use cluster::shm::board::State;
 
 use super::stem::HandStem;
@@ -173,6 +173,80 @@ fn a_dead_letter_that_cannot_be_written_is_not_lost() {
     assert_eq!(stem.accounts(from, to).dead_letters, 1);
 }
 
+/// Shows: a handler that keeps records loses none of them by a dead letter, and none becomes one unless its
+/// own handling killed: not one that was kept before a death for another reason.
+fn a_dead_letter_waits_for_what_is_kept_before_it() {
+    let place = tempfile::tempdir().unwrap();
+    let letters = place.path().join("dead-letter");
+    let (stem, from, to) = pair(spec());
+    let mut worker = stem.endpoint(from, &[]);
+    let mut manager = stem.endpoint(to, &["x"]);
+    for payload in ["one", "two", "bad", "end"] {
+        assert!(worker.publish("x", payload.as_bytes()));
+    }
+    let keep = |manager: &mut Endpoint, at_bad: fn()| {
+        let mut receipts = Vec::new();
+        manager.wake().unwrap();
+        let died = catch_unwind(AssertUnwindSafe(|| {
+            manager.drain(usize::MAX, |_, record| {
+                if record.payload == b"bad" {
+                    at_bad();
+                }
+                receipts.push(record.receipt);
+                Handling::Keep
+            })
+        }));
+        (receipts, died.is_err())
+    };
+    let sit_again = |worker: &mut Endpoint| {
+        let mut manager = Endpoint::on(stem.seat(to, true)).unwrap();
+        manager.subscribe("x", Delivery::AtLeastOnce).unwrap();
+        manager.put_dead_letters_into(letters.clone());
+        manager.announce();
+        worker.wake().unwrap();
+        manager
+    };
+    // It dies, but not in a handler.
+    for _ in 0..3 {
+        assert_eq!(keep_until(&mut manager, 4, |it| keep(it, || ()).0).len(), 4);
+        drop(manager);
+        manager = sit_again(&mut worker);
+    }
+    for _ in 0..3 {
+        let die = || std::panic::resume_unwind(Box::new("killed"));
+        eventually("it dies", || keep(&mut manager, die).1);
+        drop(manager);
+        manager = sit_again(&mut worker);
+    }
+    let receipts = keep_until(&mut manager, 2, |it| keep(it, || ()).0);
+    assert!(take_now(&mut manager).is_empty() && !letters.exists());
+    let accounts = stem.accounts(from, to);
+    assert_eq!((accounts.in_flight, accounts.dead_letters), (4, 0));
+    assert!(manager.release(receipts[1]));
+    assert_eq!(payloads(take(&mut manager, 1)), ["end"]);
+    let letter = std::fs::read_to_string(&letters).unwrap();
+    assert!(
+        letter.lines().count() == 1 && letter.contains("\"626164\""),
+        "{letter}"
+    );
+    let accounts = stem.accounts(from, to);
+    assert_eq!((accounts.delivered, accounts.dead_letters), (3, 1));
+}
+
+/// Drains until so many records were kept.
+fn keep_until(
+    endpoint: &mut Endpoint,
+    count: usize,
+    keep: impl Fn(&mut Endpoint) -> Vec<Receipt>,
+) -> Vec<Receipt> {
+    let mut receipts = Vec::new();
+    eventually("they come", || {
+        receipts.extend(keep(endpoint));
+        receipts.len() >= count
+    });
+    receipts
+}
+
 fn a_program_that_left_is_read_to_the_end_and_its_place_is_given_away() {
     let stem = HandStem::new(spec());
     let to = stem.add("manager", Role::Manager);
@@ -201,5 +275,6 @@ super::over_both! {
     what_may_come_once_only_does_not_come_again
     the_third_death_by_one_record_makes_it_a_dead_letter
     a_dead_letter_that_cannot_be_written_is_not_lost
+    a_dead_letter_waits_for_what_is_kept_before_it
     a_program_that_left_is_read_to_the_end_and_its_place_is_given_away
 }

@@ -207,7 +207,7 @@ impl Inbox {
         let Some(source) = self.sources.get_mut(at) else {
             return 0;
         };
-        if let Some((next, bytes)) = source.stalled.take() {
+        if let Some((next, bytes)) = source.take_stalled() {
             put_aside(source, next, &bytes, context.as_mut(), &self.letters);
         }
         let mut taken = 0;
@@ -268,6 +268,9 @@ impl Inbox {
             return false;
         };
         let released = source.release_kept(receipt);
+        if let Some((next, bytes)) = source.take_stalled() {
+            put_aside(source, next, &bytes, outbox, &self.letters);
+        }
         if source.settle() {
             outbox.ring(source.from);
         }
@@ -312,7 +315,8 @@ where
     }
 }
 
-/// Writes a dead letter and goes on behind it; or stays before it, if it cannot be written.
+/// Writes a dead letter and goes on behind it; or stays before it, if it cannot be written, or if what came
+/// before it is still being worked on: with the letter that would be released.
 #[cold]
 fn put_aside(
     source: &mut Source,
@@ -321,6 +325,10 @@ fn put_aside(
     outbox: &Outbox,
     letters: &std::path::Path,
 ) {
+    if source.keeps() {
+        source.stalled = Some((next, bytes.to_vec()));
+        return;
+    }
     let (topic, payload) = record::split(bytes).unwrap_or((&[], bytes));
     let from = outbox.peers.entry(source.from);
     let from = from.map_or("?", |entry| entry.name.as_str());

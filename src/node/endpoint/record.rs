@@ -40,7 +40,8 @@ pub enum Handling {
     #[default]
     Done,
     /// It is still being worked on. It stays in its ring, and those behind it do, until
-    /// [`super::Endpoint::release`] is told its receipt; after a death before that it comes again.
+    /// [`super::Endpoint::release`] is told its receipt; after a death before that it comes again. Only
+    /// its handler can make a dead letter of it, not what is done with it later.
     Keep,
 }
 

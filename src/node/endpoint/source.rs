@@ -32,7 +32,8 @@ pub(super) struct Source {
     has_released: bool,
     /// Records that were drained and kept, and those behind them.
     kept: VecDeque<Drained>,
-    /// A dead letter that could not be written, and its bytes: nothing passes it.
+    /// A dead letter that could not be written, or before which records are kept, and its bytes: nothing
+    /// passes it.
     pub(super) stalled: Option<(Next, Vec<u8>)>,
     /// The topic of the last record, and how it is delivered.
     topic: Vec<u8>,
@@ -271,11 +272,19 @@ impl Source {
         self.handled = Some(drained);
     }
 
-    /// A record is still being worked on.
+    /// A record is still being worked on; its handler has returned, and is no suspect any more.
     pub(super) fn keep(&mut self, drained: Drained) {
+        if let Some(ring) = self.rings.front_mut() {
+            ring.reader.put_down();
+        }
         // What was handled before it can go.
         self.release_handled();
         self.kept.push_back(drained);
+    }
+
+    /// Are records before the next one still being worked on?
+    pub(super) fn keeps(&self) -> bool {
+        !self.kept.is_empty()
     }
 
     /// A record that was kept, and those before it, are handled. False: it is none.
@@ -309,7 +318,12 @@ impl Source {
         self.release_handled();
     }
 
-    /// Releases a record as a dead letter. Those before it were handled.
+    /// What is to be put aside, if nothing before it is kept any more.
+    pub(super) fn take_stalled(&mut self) -> Option<(Next, Vec<u8>)> {
+        self.stalled.take_if(|_| self.kept.is_empty())
+    }
+
+    /// Releases a record as a dead letter, and all before it: none of them may be [kept](Source::keeps).
     pub(super) fn release_as_dead_letter(&mut self, drained: Drained) {
         self.release_handled();
         if let Some(ring) = self.rings.front_mut() {

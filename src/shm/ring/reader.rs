@@ -265,6 +265,16 @@ impl Reader {
         compiler_fence(Ordering::SeqCst);
     }
 
+    /// Says that the handling of the record in hand is over, though the record is not released yet: whatever
+    /// kills us from now on, it is not that.
+    #[inline]
+    pub fn put_down(&mut self) {
+        // As above: not before the handling.
+        compiler_fence(Ordering::SeqCst);
+        let mark = &self.memory.words().hand().mark;
+        mark.store(0, Ordering::Relaxed);
+    }
+
     /// The record that a reader had in hand when it died, and that was not released since.
     #[must_use]
     pub fn in_hand(&self) -> Option<InHand> {
