@@ -102,7 +102,7 @@ impl Notes {
     }
 }
 
-/// Where whoever says that there is something writes it.
+/// It is there when the workers are to write no more.
 fn stop_file(directory: &Path) -> PathBuf {
     directory.join("stop")
 }

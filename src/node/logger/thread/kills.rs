@@ -14,7 +14,7 @@ use mio::{Poll, Token, Waker};
 use super::*;
 use crate::logging::files::verify::{Input, Verifier};
 use crate::logging::message::{Create, Format, lines_head};
-use crate::logging::spec::{LogSpec, Names};
+use crate::logging::spec::{Fsync, LogSpec, Names};
 use crate::logging::{Atom, Column, Schema, StreamId, Type, tsv};
 use crate::node::logger::retry::Replies;
 use crate::node::logger::words::Batch;
@@ -158,7 +158,9 @@ impl Story {
             replies,
             ..
         } = life;
-        let mut thread = Thread::begin(&config, OWN, inbox, retry).unwrap();
+        // Nobody packs: what is closed is only noted.
+        let (nudge, _nudged) = crossbeam_channel::bounded(1);
+        let mut thread = Thread::begin(&config, OWN, (inbox, nudge), retry).unwrap();
         for (number, command) in (0..).zip(commands) {
             thread.take(command).unwrap();
             thread.flush().unwrap();
