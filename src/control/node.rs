@@ -1,10 +1,12 @@
 //! What the supervisor asks of a node, and what it is answered: a packet each, in postcard, over the node's
 //! control socket. The controller is told of the cluster over the same socket; nobody else is.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::logging::LogPath;
 use crate::logging::files::closed::Closed;
+use crate::logging::{LogPath, StreamId};
 
 /// What a node is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,15 @@ pub enum FromNode {
         closed: Closed,
         /// The node is about to end.
         is_ending: bool,
+    },
+    /// A stream that used to speak has not for a while.
+    Silent {
+        /// Which.
+        stream: StreamId,
+        /// The path whose file gets no lines any more.
+        path: LogPath,
+        /// For how long.
+        lasts: Duration,
     },
 }
 

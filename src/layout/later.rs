@@ -3,14 +3,13 @@
 //! Which words they are stands in `raw`, where they are read; why they are not acted on, here.
 
 use super::finding::Severity;
-use super::raw::{RawController, RawInstance, RawLayout, RawLogging, RawNode};
+use super::raw::{RawController, RawInstance, RawLayout, RawNode};
 use super::report::Report;
 
 pub(super) const OWN_NAME: &str = "each node knows its own name; the supervisor is none of them";
 pub(super) const SCRIPTS: &str = "this build runs no scripts";
 pub(super) const SOCKETS: &str = "this build serves no WebSocket";
 pub(super) const HOSTS: &str = "nothing crosses to another host in this build";
-pub(super) const LOGGING: &str = "this build writes and rotates log files, no more";
 pub(super) const TRANSPORT: &str = "all nodes of a host meet by one transport; say it in `fabric`";
 pub(super) const STORES: &str = "this build has no stores";
 pub(super) const CAPTURE: &str = "it is kept in the topology; this build's roles capture nothing";
@@ -25,7 +24,6 @@ pub(super) fn report<'a>(
 ) {
     words(&[], RawLayout::LATER, report);
     words(&["controller"], RawController::LATER, report);
-    words(&["logging"], RawLogging::LATER, report);
     for name in instances {
         words(&["instances", name], RawInstance::LATER, report);
     }
@@ -54,7 +52,6 @@ mod tests {
         for (table, [before, behind]) in [
             (RawLayout::LATER, ["", ""]),
             (RawController::LATER, ["controller: (", "),"]),
-            (RawLogging::LATER, ["logging: (", "),"]),
             (RawInstance::LATER, ["instances: {\"here\": (", ")},"]),
             (
                 RawNode::LATER,
@@ -69,7 +66,6 @@ mod tests {
             for (word, why) in table {
                 let value = match *word {
                     "metrics_port" => "1",
-                    "silent_after" => "\"1s\"",
                     "zone_id" | "interface" | "pcap_file" => "\"x\"",
                     _ => "()",
                 };

@@ -204,6 +204,7 @@ pub(super) fn words(spec: &LogSpec) -> Vec<(&'static str, String)> {
         ("logging.gzip", yes(spec.gzip)),
         ("logging.postprocess", processed(spec)),
         ("logging.keep", kept(&spec.keep)),
+        ("logging.silent_after", or_off(spec.silent_after)),
         ("logging.node_stats", or_off(spec.node_stats)),
         (
             "logging.fsync",

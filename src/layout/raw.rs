@@ -203,11 +203,7 @@ shape! {
         keep: RawKeep,
         postprocess: Option<Vec<String>>,
         postprocess_timeout: Option<Period>,
-    }
-    later {
-        LOGGING {
-            silent_after: Option<PeriodOrOff>,
-        }
+        silent_after: Option<PeriodOrOff>,
     }
 }
 

@@ -39,6 +39,7 @@ pub mod files;
 pub mod frame;
 pub mod json;
 pub mod message;
+pub mod silence;
 pub mod spec;
 pub(crate) mod strangers;
 pub mod streams;

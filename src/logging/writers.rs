@@ -157,6 +157,13 @@ impl Writers {
         Some((&writer.path, &writer.create))
     }
 
+    /// A writer that was introduced: which file its lines go to, and what they are.
+    #[must_use]
+    pub fn known(&self, id: WriterId) -> Option<(&LogPath, &Create)> {
+        let writer = self.known.get(&id)?;
+        Some((&writer.path, &writer.create))
+    }
+
     /// Nothing will come of any source but those that are kept. True: a writer is forgotten.
     pub fn retain(&mut self, keep: impl Fn(SourceId) -> bool) -> bool {
         let before = self.known.len();

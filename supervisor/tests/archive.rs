@@ -375,3 +375,62 @@ fn a_death_has_the_command_run_again() {
     });
     fs::write(cluster.directory().join("go"), "").unwrap();
 }
+
+/// What `reporter.log` of a logger says.
+fn reported(cluster: &Cluster, text: &str) -> Option<()> {
+    let records = records(cluster, "logger", "reporter");
+    let mut messages = records
+        .iter()
+        .filter_map(|record| record["message"].as_str());
+    messages.any(|message| message.contains(text)).then_some(())
+}
+
+/// Shows: a stream that used to speak and has not for as long as the layout says is told of, once.
+#[test]
+fn a_stream_that_falls_silent_is_told_of_once() {
+    let silent = r#"format: Json, silent_after: "1s""#;
+    let cluster = start(&["logger"], &format!(r#"{silent}, node_stats: "50ms""#));
+    wait(&cluster, "records", || {
+        (records(&cluster, "logger", "node_stats").len() > 3).then_some(())
+    });
+    assert!(cluster.events_of("stream_silent", "logger").is_empty());
+    deploy(&cluster, &layout(&["logger"], silent));
+    let told = cluster.wait_event("stream_silent", Some("logger"));
+    assert_eq!(told["detail"]["stream"], "NodeStats::LOG", "{told}");
+    wait(&cluster, "a record of it", || {
+        reported(&cluster, "NodeStats::LOG has been silent for 1s")
+    });
+    // Once it speaks again there is nothing more to tell of the time before.
+    deploy(
+        &cluster,
+        &layout(&["logger"], &format!(r#"{silent}, node_stats: "50ms""#)),
+    );
+    wait(&cluster, "it speaks again", || {
+        let count = records(&cluster, "logger", "node_stats").len();
+        (count > 10).then_some(())
+    });
+    assert_eq!(cluster.events_of("stream_silent", "logger").len(), 1);
+}
+
+/// Shows: rotations, and files that somebody has taken away, are told in `reporter.log`.
+#[test]
+fn what_becomes_of_files_is_reported() {
+    let cluster = start(&["logger"], r#"format: Json, node_stats: "50ms""#);
+    wait(&cluster, "records", || {
+        (!records(&cluster, "logger", "node_stats").is_empty()).then_some(())
+    });
+    cluster.ok(&["records", "rotate", "logger", "node_stats", "reporter"]);
+    wait(&cluster, "a record of it", || {
+        reported(&cluster, "node_stats was rotated: log-queue/node_stats__")
+    });
+    wait(&cluster, "the next file", || {
+        (!records(&cluster, "logger", "node_stats").is_empty()).then_some(())
+    });
+    fs::remove_file(logs(&cluster, "logger").join("node_stats.log")).unwrap();
+    wait(&cluster, "a record of that", || {
+        reported(
+            &cluster,
+            "the file of node_stats is not as it was left (Missing)",
+        )
+    });
+}

@@ -361,6 +361,12 @@ fn a_full_disk_loses_nothing() {
         (said(&site, "log_disk_works") > 0).then_some(())
     });
     assert_eq!(said(&site, "log_disk_failing"), 1);
+    site.wait("it is reported", || {
+        let reported = fs::read_to_string(site.logs(LOGGERS[0]).join("reporter.log")).ok()?;
+        reported
+            .contains("log files are written again")
+            .then_some(())
+    });
     let accepted = site.stop_workers();
     assert!(accepted.values().all(|count| *count > 0), "{accepted:?}");
     site.wait_all(&accepted);

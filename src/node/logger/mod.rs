@@ -45,6 +45,7 @@ use config::Config;
 
 use own::OwnRecords;
 use retry::{Replies, Retry};
+use tell::Telling;
 use thread::Thread;
 use words::{BATCH_BYTES, BATCHES_MAX, Batch, Command, Reply};
 
@@ -78,6 +79,7 @@ pub(super) struct Logger {
     asked: Option<Command>,
     /// What is to be answered.
     answers: Vec<FromNode>,
+    telling: Telling,
     is_finished: bool,
 }
 
@@ -128,6 +130,7 @@ impl Logger {
             dropped: 0,
             asked: None,
             answers: Vec::new(),
+            telling: Telling::default(),
             is_finished: false,
         };
         Ok((logger, own))
@@ -166,6 +169,7 @@ impl Logger {
         self.follow_layout(cluster)?;
         self.pass_on();
         self.tell_of_rings(cluster);
+        self.telling.report(cluster);
         if self.dropped > 0 {
             let records = std::mem::take(&mut self.dropped);
             say(
@@ -262,28 +266,27 @@ impl Logger {
                     });
                 }
             }
-            Reply::Told(event) => tell::tell(&event),
+            Reply::Told(event) => self.telling.told(&event),
             Reply::Refused(why) => say("log_records_refused", &format_args!("why={why:?}")),
             Reply::Aside { path, records } => say(
                 "log_writer_unknown",
                 &format_args!("path={path} records={records}"),
             ),
             Reply::WritersLost => say("log_writers_lost", &format_args!("")),
-            Reply::Failing(why) => {
-                log::error!("event=log_disk_failing error={why:?}");
-                say("log_disk_failing", &format_args!("error={why:?}"));
-            }
-            Reply::Works => say("log_disk_works", &format_args!("")),
+            Reply::Failing(why) => self.telling.failing(&why),
+            Reply::Works => self.telling.works(),
             Reply::Rotated { request, files } => {
                 let files = Ok(files);
                 self.answers.push(FromNode::Rotated { request, files });
             }
-            Reply::NotPacked { name, why } => {
-                log::warn!("event=log_not_packed name={name:?} error={why:?}");
-                say(
-                    "log_not_packed",
-                    &format_args!("name={name:?} error={why:?}"),
-                );
+            Reply::NotPacked { name, why } => self.telling.not_packed(&name, &why),
+            Reply::Silent(silent) => {
+                self.telling.silent(&silent);
+                self.answers.push(FromNode::Silent {
+                    stream: silent.stream,
+                    path: silent.path,
+                    lasts: silent.lasts,
+                });
             }
             Reply::Closed {
                 request,

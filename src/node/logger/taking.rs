@@ -1,7 +1,10 @@
 //! Records on their way into files: whose they are, and which path they go to.
 
+use std::time::Instant;
+
 use super::retry::GivenUp;
 use super::thread::Thread;
+use super::words::Reply;
 use crate::logging::files::{PathId, SourceId};
 use crate::logging::message::{Create, Message, WriterId};
 use crate::logging::writers::Introduced;
@@ -91,6 +94,9 @@ impl Thread {
             }
         };
         self.last = Some((source, id, path));
+        if self.silence.is_wanted() {
+            self.spoken.insert(id);
+        }
         Ok(path)
     }
 
@@ -102,6 +108,24 @@ impl Thread {
         let (_, records) = self.aside.get_or_insert((path, 0));
         *records += 1;
         Ok(opened)
+    }
+
+    /// Notes which streams have spoken, and tells of those that do not any more.
+    pub(super) fn listen(&mut self, now: Instant) {
+        let spoken = std::mem::take(&mut self.spoken);
+        for (path, create) in spoken.iter().filter_map(|id| self.writers.known(*id)) {
+            self.silence.spoke(&create.stream, path, now);
+        }
+        // Who goes on has to be met again.
+        if !spoken.is_empty() {
+            self.last = None;
+        }
+        if self.silence.next().is_some_and(|next| next <= now) {
+            for silent in self.silence.fallen(now) {
+                self.retry.replies.send(Reply::Silent(silent));
+            }
+            self.retry.replies.wake();
+        }
     }
 
     fn refuse(&mut self, why: String) {

@@ -20,6 +20,7 @@ use crate::logging::files::expiry::leftovers;
 use crate::logging::files::{Action, Event, LogFiles, Outcome, PathId, SourceId};
 use crate::logging::frame::WriterFrame;
 use crate::logging::message::WriterId;
+use crate::logging::silence::Silence;
 use crate::logging::strangers::Strangers;
 use crate::logging::writers::Writers;
 use crate::sys::clock;
@@ -55,6 +56,9 @@ pub(super) struct Thread {
     own: Own,
     /// Rings that are there; of others nothing comes, which is to be seen to after the next flush.
     pub(super) rings: Option<BTreeSet<SourceId>>,
+    pub(super) silence: Silence,
+    /// Who has spoken since the last flush.
+    pub(super) spoken: BTreeSet<WriterId>,
     rotates: bool,
     /// Each rotated file is noted down, for something is to be done with it.
     notes: bool,
@@ -102,6 +106,8 @@ impl Thread {
                 waiting: VecDeque::new(),
             },
             rings: None,
+            silence: Silence::new(config.spec.silent_after),
+            spoken: BTreeSet::new(),
             rotates: config.rotates(),
             notes: config.notes_closed(),
             nudge,
@@ -159,6 +165,7 @@ impl Thread {
                 Err(RecvTimeoutError::Timeout) => {
                     self.files.tick(now());
                     self.carry_out()?;
+                    self.listen(clock::monotonic());
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
@@ -184,8 +191,9 @@ impl Thread {
             let left = due.nanos().saturating_sub(now().nanos());
             Duration::from_nanos(u64::try_from(left).unwrap_or(0))
         });
-        let wait = again.into_iter().chain(tick).min()?;
-        clock::monotonic().checked_add(wait)
+        let wait = again.into_iter().chain(tick).min();
+        let due = wait.and_then(|wait| clock::monotonic().checked_add(wait));
+        due.into_iter().chain(self.silence.next()).min()
     }
 
     fn take(&mut self, command: Command) -> Result<(), GivenUp> {
@@ -208,6 +216,8 @@ impl Thread {
                 self.rotates = config.rotates();
                 self.notes = config.notes_closed();
                 self.syncs = config.syncs();
+                self.silence.set(config.spec.silent_after);
+                self.last = None;
                 self.files.set_settings(config.settings());
             }
             Command::Finish => self.ends = true,
@@ -247,6 +257,7 @@ impl Thread {
         self.files.flush(now());
         self.carry_out()?;
         self.let_go();
+        self.listen(at);
         if let Some((why, count)) = self.refused.take() {
             let text = format!("{why}; records={count}");
             self.retry.replies.send(Reply::Refused(text));

@@ -8,6 +8,7 @@ use super::config::Config;
 use crate::logging::LogPath;
 use crate::logging::files::closed::Closed;
 use crate::logging::files::{Event, SourceId};
+use crate::logging::silence::Silent;
 
 /// With so many bytes a batch goes to the thread before the turn is over.
 pub(super) const BATCH_BYTES: usize = 256 * 1024;
@@ -104,6 +105,8 @@ pub(super) enum Reply {
         closed: Closed,
         is_ending: bool,
     },
+    /// A stream that used to speak does not any more.
+    Silent(Silent),
     /// All that can be done with rotated files is done.
     Archived,
     /// So many files were rotated.

@@ -1,5 +1,5 @@
 //! What nodes that write logs say over their control sockets: that files were rotated, as they were asked,
-//! and that the layout's command is to be run for one.
+//! that the layout's command is to be run for one, and that a stream has fallen silent.
 //!
 //! Borrows: their control sockets, as long as their processes live. The command is the layout's: a node
 //! says which file it is for, and nothing else. The stem runs it, as it runs hooks, for as long as the
@@ -98,6 +98,18 @@ impl Daemon {
                     closed,
                     is_ending,
                 } => self.process(name, request, &closed, is_ending),
+                FromNode::Silent {
+                    stream,
+                    path,
+                    lasts,
+                } => {
+                    let detail = [
+                        ("stream", stream.to_string()),
+                        ("path", path.to_string()),
+                        ("lasts", humantime::format_duration(lasts).to_string()),
+                    ];
+                    self.event(Weight::Warn, "stream_silent", Some(&name), &detail);
+                }
             }
         }
     }
