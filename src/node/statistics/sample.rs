@@ -125,7 +125,7 @@ fn record(
         delivered: rate(|seen| seen.delivered),
         queued,
         dropped: before.map(|before| seen.dropped.saturating_sub(before.dropped)),
-        restarts: u64::from(births).saturating_sub(1),
+        restarts: births.saturating_sub(1),
     }
 }
 
@@ -157,9 +157,9 @@ mod tests {
     }
 
     fn link(from: u32, to: u32, delivered: u64, in_flight: u64, full: u64) -> Link {
-        let dropped = DropReason::ALL.map(|reason| match reason {
-            DropReason::Full => full,
-            _ => 0,
+        let dropped = DropReason::ALL.map(|reason| match reason == DropReason::Full {
+            true => full,
+            false => 0,
         });
         let account = Account {
             accepted: delivered + in_flight,
