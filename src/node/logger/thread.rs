@@ -146,31 +146,51 @@ impl Thread {
     /// Writes until the loop wants nothing more, or for an orderly end.
     pub(super) fn turns(mut self) -> Result<(), GivenUp> {
         while !self.ends {
-            if self.files.waiting_bytes() > WAITING_BYTES_MAX {
-                self.retry.wait(LOOK_EVERY)?;
-                self.flush()?;
-                continue;
-            }
-            let command = match self.deadline() {
-                None => self.commands.recv().map_err(RecvTimeoutError::from),
-                Some(deadline) => self.commands.recv_deadline(deadline),
-            };
-            match command {
-                Ok(command) => {
-                    self.take(command)?;
-                    self.take_more()?;
-                    self.flush()?;
-                }
-                Err(RecvTimeoutError::Timeout) if self.files.waiting_bytes() > 0 => self.flush()?,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.files.tick(now());
-                    self.carry_out()?;
-                    self.listen(clock::monotonic());
-                }
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            if !self.turn()? {
+                return Ok(());
             }
         }
         self.finish()
+    }
+
+    /// Takes what is there, or waits for it, and does what is due by time, whatever comes. False: nobody
+    /// is left of whom anything could come.
+    pub(super) fn turn(&mut self) -> Result<bool, GivenUp> {
+        if self.files.waiting_bytes() > WAITING_BYTES_MAX {
+            self.retry.wait(LOOK_EVERY)?;
+            self.flush()?;
+            self.tick()?;
+            return Ok(true);
+        }
+        let command = match self.deadline() {
+            None => self.commands.recv().map_err(RecvTimeoutError::from),
+            Some(deadline) => self.commands.recv_deadline(deadline),
+        };
+        match command {
+            Ok(command) => {
+                self.take(command)?;
+                self.take_more()?;
+                self.flush()?;
+            }
+            Err(RecvTimeoutError::Timeout) if self.files.waiting_bytes() > 0 => self.flush()?,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(false),
+        }
+        self.tick()?;
+        Ok(true)
+    }
+
+    /// Does what is due by time.
+    fn tick(&mut self) -> Result<(), GivenUp> {
+        if self.files.next_tick().is_some_and(|due| due <= now()) {
+            self.files.tick(now());
+            self.carry_out()?;
+        }
+        let at = clock::monotonic();
+        if self.silence.next().is_some_and(|due| due <= at) {
+            self.listen(at);
+        }
+        Ok(())
     }
 
     fn finish(mut self) -> Result<(), GivenUp> {
@@ -189,7 +209,8 @@ impl Thread {
         let again = (self.files.waiting_bytes() > 0).then_some(LOOK_EVERY);
         let tick = self.files.next_tick().map(|due| {
             let left = due.nanos().saturating_sub(now().nanos());
-            Duration::from_nanos(u64::try_from(left).unwrap_or(0))
+            // What is due still could not be done.
+            u64::try_from(left).map_or(LOOK_EVERY, Duration::from_nanos)
         });
         let wait = again.into_iter().chain(tick).min();
         let due = wait.and_then(|wait| clock::monotonic().checked_add(wait));
