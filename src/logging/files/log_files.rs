@@ -15,6 +15,10 @@ use crate::logging::LogPath;
 /// Paths of one logger.
 pub const PATHS_MAX: usize = 4096;
 
+/// A path that nothing has come for in so many flushes, and that has no file, can be forgotten when there are
+/// too many: what stands of it has been released long since, and will not come again.
+const IDLE_FLUSHES: u64 = 256;
+
 /// What stands around the lines of a file.
 pub trait Frame {
     /// What comes before the first line; may be nothing.
@@ -104,6 +108,9 @@ pub struct LogFiles<F> {
     pub(super) frame: F,
     pub(super) generation: u64,
     pub(super) paths: Vec<PathFile>,
+    /// Of each path, at which flush it was used last.
+    used: Vec<u64>,
+    flushes: u64,
     names: HashMap<LogPath, PathId>,
     pub(super) sources: BTreeMap<SourceId, Progress>,
     pub(super) steps: VecDeque<Step>,
@@ -127,6 +134,8 @@ impl<F: Frame> LogFiles<F> {
             frame,
             generation: state.as_ref().map_or(0, |state| state.generation),
             paths: Vec::new(),
+            used: Vec::new(),
+            flushes: 0,
             names: HashMap::new(),
             sources: BTreeMap::new(),
             steps: VecDeque::new(),
@@ -149,6 +158,7 @@ impl<F: Frame> LogFiles<F> {
         let id = PathId(self.paths.len());
         self.names.insert(path.name.clone(), id);
         self.paths.push(path);
+        self.used.push(self.flushes);
         self.steps.push_back(Step::Restore(id));
         id
     }
@@ -157,20 +167,54 @@ impl<F: Frame> LogFiles<F> {
     /// another schema than that of the path's file the next line begins another file. What lies under
     /// its name, though the state does not know of it, is taken over if its index can be read.
     ///
+    /// When there are [`PATHS_MAX`], it takes the place, and the id, of one that nothing has come for in a
+    /// long time and that has no file.
+    ///
     /// # Errors
-    /// [`Refusal::TooManyPaths`].
+    /// [`Refusal::TooManyPaths`]: there is none such.
     pub fn open(&mut self, path: &LogPath, schema: &[u8]) -> Result<PathId, Refusal> {
+        if self.names.contains_key(path) || self.paths.len() < PATHS_MAX {
+            return Ok(self.open_beyond(path, schema));
+        }
+        let id = self.idle().ok_or(Refusal::TooManyPaths)?;
+        if let Some(place) = self.paths.get_mut(id.0) {
+            let former = std::mem::replace(place, PathFile::new(path));
+            self.names.remove(&former.name);
+            self.names.insert(path.clone(), id);
+            self.steps.push_back(Step::Restore(id));
+        }
+        Ok(self.open_beyond(path, schema))
+    }
+
+    /// As [`LogFiles::open`], however many there are: whoever asks for it bounds it.
+    pub fn open_beyond(&mut self, path: &LogPath, schema: &[u8]) -> PathId {
         let known = self.names.get(path).copied();
-        let id = match known {
-            Some(id) => id,
-            None if self.paths.len() >= PATHS_MAX => return Err(Refusal::TooManyPaths),
-            None => self.add(PathFile::new(path)),
-        };
+        let id = known.unwrap_or_else(|| self.add(PathFile::new(path)));
         if let Some(path) = self.paths.get_mut(id.0) {
             path.schema_wanted = schema.to_vec();
         }
+        self.use_path(id.0);
         self.advance();
-        Ok(id)
+        id
+    }
+
+    fn use_path(&mut self, index: usize) {
+        if let Some(used) = self.used.get_mut(index) {
+            *used = self.flushes;
+        }
+    }
+
+    /// The path that can be forgotten first.
+    fn idle(&self) -> Option<PathId> {
+        let is_idle = |path: &PathFile| {
+            let has_file = path.open.is_some() || path.leaving.is_some() || path.scan.is_some();
+            !has_file && path.waiting.is_empty() && path.flight.is_none()
+        };
+        let last = self.flushes.checked_sub(IDLE_FLUSHES)?;
+        let all = self.paths.iter().zip(&self.used).enumerate();
+        let idle = all.filter(|(_, (path, used))| **used <= last && is_idle(path));
+        let first = idle.min_by_key(|(_, (_, used))| **used)?;
+        Some(PathId(first.0))
     }
 
     /// Does what an operator says now. Files that are open are rotated as if they had been opened so.
@@ -226,10 +270,13 @@ impl<F: Frame> LogFiles<F> {
     /// Has everything that waits written, after the rotations that are due, and released.
     pub fn flush(&mut self, now: Timestamp) {
         self.now = now;
-        for (index, path) in self.paths.iter_mut().enumerate() {
+        self.flushes += 1;
+        let paths = self.paths.iter_mut().zip(&mut self.used);
+        for (index, (path, used)) in paths.enumerate() {
             if path.waiting.is_empty() {
                 continue;
             }
+            *used = self.flushes;
             if is_due(path, &self.settings.rotation, now) {
                 self.steps.push_back(Step::Rotate(PathId(index)));
             }
@@ -419,3 +466,7 @@ fn is_due(path: &mut PathFile, rotation: &Rotation, now: Timestamp) -> bool {
     let length = path.open.map(|open| open.length);
     length.is_some_and(|length| path.schedule.is_due(rotation, now, length))
 }
+
+#[cfg(test)]
+#[path = "log_files/tests.rs"]
+mod tests;
