@@ -105,6 +105,13 @@ impl Follower {
         Some(Line { bytes, behind })
     }
 
+    /// Is this the file that is read, or one that is read next?
+    #[must_use]
+    pub fn has(&self, file: Identity) -> bool {
+        let seeks = matches!(self.state, State::Seeking(place) if place.file == file);
+        seeks || self.file == file || self.successors.contains(&file)
+    }
+
     /// The line was taken, and is not to come again.
     pub fn take(&mut self) {
         if let Some((bytes, _)) = self.lines.first() {

@@ -9,12 +9,16 @@ use super::context::Context;
 use super::entries::Entry;
 use super::raw::{RawInput, RawInputForm};
 use super::spec::Role;
+use crate::logging::files::naming::{Form as Name, Naming};
 use crate::logging::streams::OwnStream;
 use crate::logging::{LogPath, StreamId};
 use crate::pool::{choose, fnv1a32};
 
 /// What makes a pattern of a file's name.
 const WILD: [char; 2] = ['*', '?'];
+
+/// The pattern of a directory of logs. It leaves out what rotation has named.
+const ALL_LOGS: &[u8] = b"*.log";
 
 /// The inputs of a node's entry, and which of them are this node's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,10 +68,26 @@ pub enum Form {
 
 impl Inputs {
     /// Is this file this node's? Each is one node's, and stays so as long as the entry has as many nodes.
+    ///
+    /// Files of one directory are one node's if their names, up to the first dot, differ in nothing but
+    /// what is no letter: who renames `conn.log` to `conn-26-01-31.log` does not give it to a node that
+    /// has not seen it before.
     #[must_use]
     pub fn is_own(&self, path: &Path) -> bool {
-        let digest = fnv1a32(path.as_os_str().as_encoded_bytes());
-        choose(digest, 0..self.shares) == Some(self.share)
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        let stem = name.split(|byte| *byte == b'.').next().unwrap_or_default();
+        let letters = stem.iter().filter(|byte| byte.is_ascii_alphabetic());
+        let mut dealt = folder.as_os_str().as_encoded_bytes().to_vec();
+        dealt.push(b'/');
+        dealt.extend(letters);
+        choose(fnv1a32(&dealt), 0..self.shares) == Some(self.share)
+    }
+
+    /// The first input that follows a file of this path.
+    #[must_use]
+    pub fn of_file(&self, path: &Path) -> Option<&Input> {
+        self.all.iter().find(|input| input.from.takes(path))
     }
 }
 
@@ -79,6 +99,35 @@ impl Origin {
             Self::Files(path) | Self::Fifo(path) | Self::Socket(path) => path,
         }
     }
+
+    /// Is a file of this path among them? `*.log` leaves out the names that Zeek gives to rotated files:
+    /// they were followed under another one.
+    #[must_use]
+    pub fn takes(&self, path: &Path) -> bool {
+        let Self::Files(wanted) = self else {
+            return false;
+        };
+        let (Some(pattern), Some(name)) = (wanted.file_name(), path.file_name()) else {
+            return false;
+        };
+        let (pattern, bytes) = (pattern.as_encoded_bytes(), name.as_encoded_bytes());
+        wanted.parent() == path.parent()
+            && fits(pattern, bytes)
+            && !(pattern == ALL_LOGS && name.to_str().is_some_and(is_rotated))
+    }
+}
+
+/// Is it a name that Zeek gives to a rotated file?
+fn is_rotated(name: &str) -> bool {
+    [Name::Dotted, Name::Dashed, Name::Archiver]
+        .into_iter()
+        .any(|form| {
+            let naming = Naming {
+                form,
+                ..Naming::default()
+            };
+            naming.parse(name).is_some()
+        })
 }
 
 /// Does a file's name fit a pattern? `*` is any text, `?` any one byte; neither a dot in front.
@@ -340,8 +389,9 @@ mod tests {
         };
         let all = [0, 1, 2, 3].map(of);
         let mut counts = [0; 4];
-        for number in 0..400 {
-            let path = PathBuf::from(format!("/logs/{number}.log"));
+        for number in 0..400_u32 {
+            let letters = char::from_u32(number % 20 + 97).unwrap();
+            let path = PathBuf::from(format!("/logs/{number}/{letters}.log"));
             let own: Vec<usize> = (0..4).filter(|index| all[*index].is_own(&path)).collect();
             let [one] = own[..] else {
                 panic!("{own:?}");
@@ -349,6 +399,50 @@ mod tests {
             counts[one] += 1;
         }
         assert!(counts.iter().all(|count| *count > 50), "{counts:?}");
+    }
+
+    #[test]
+    fn a_file_that_rotation_renames_stays_with_its_node() {
+        for share in 0..4 {
+            let inputs = Inputs {
+                all: Vec::new(),
+                shares: 4,
+                share,
+            };
+            let is_own = |name: &str| inputs.is_own(&Path::new("/logs").join(name));
+            for name in [
+                "conn-26-01-31_12.00.00.log",
+                "conn.2026-01-31-12-00-00.log",
+                "conn__2026-01-31-12-00-00__2026-01-31-13-00-00__.log",
+                "conn.log.1",
+                "conn-1.log",
+                "conn.old.log",
+            ] {
+                assert_eq!(is_own(name), is_own("conn.log"), "{name} {share}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_logs_are_not_those_that_zeek_has_rotated() {
+        let takes = |pattern: &str, name: &str| {
+            let origin = Origin::Files(Path::new("/logs").join(pattern));
+            origin.takes(&Path::new("/logs").join(name))
+        };
+        let rotated = [
+            "conn-26-01-31_12.00.00.log",
+            "conn.2026-01-31-12-00-00.log",
+            "conn__2026-01-31-12-00-00__2026-01-31-13-00-00__.log",
+        ];
+        for name in rotated {
+            assert!(!takes("*.log", name), "{name}");
+            assert!(takes("c*.log", name), "{name}");
+        }
+        for name in ["conn.log", "conn-2.log", "known_hosts.log"] {
+            assert!(takes("*.log", name), "{name}");
+        }
+        assert!(!takes("*.log", "conn.log.1"));
+        assert!(!Origin::Files("/other/*.log".into()).takes(Path::new("/logs/conn.log")));
     }
 
     #[test]

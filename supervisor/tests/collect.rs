@@ -291,9 +291,15 @@ impl Numbers {
         }
     }
 
+    /// The old names fit the layout's pattern, too: as Zeek makes them in place, and as anybody may.
     fn rotate(&self, round: u64) {
-        for file in FILES {
-            let old = self.folder.path().join(format!("{file}.log.{round}"));
+        for (number, file) in FILES.iter().enumerate() {
+            let old = match number % 3 {
+                0 => format!("{file}-{round}.log"),
+                1 => format!("{file}-26-01-31_12.00.{round:02}.log"),
+                _ => format!("{file}.{round}.log"),
+            };
+            let old = self.folder.path().join(old);
             fs::rename(self.path(file), old).unwrap();
             self.begin(file);
         }

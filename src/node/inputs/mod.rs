@@ -10,26 +10,27 @@
 //! A node that follows nothing has none of this, and one whose files do not change never wakes up.
 
 mod handle;
+mod places;
 mod records;
 mod streams;
 mod tail;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{FallocateFlags, fallocate};
-
 use super::cluster::Cluster;
 use super::say::say;
-use crate::layout::inputs::{Input, Inputs, Origin, fits};
-use crate::shm::positions::{Entry, FILES_MAX, POSITIONS_BYTES, Positions};
+use crate::layout::inputs::{Input, Inputs, Origin};
+use crate::node::logger::identity_of;
+use crate::shm::positions::FILES_MAX;
 use crate::sys::clock;
 
+use places::{Places, key_of};
 use streams::Streams;
 use tail::{Around, Tail, Turn};
 use watch::{Change, Watch};
@@ -49,7 +50,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Following {
     inputs: Inputs,
     watch: Watch,
-    positions: Option<Positions>,
+    places: Places,
     tails: BTreeMap<PathBuf, Tail>,
     /// Those with something to do, in their order.
     busy: VecDeque<PathBuf>,
@@ -72,19 +73,10 @@ impl Following {
     /// # Errors
     /// The system's, where nothing can be watched.
     pub(super) fn begin(inputs: Inputs, place: &Path, cluster: &mut Cluster) -> io::Result<Self> {
-        let positions = match positions(place) {
-            Ok(positions) => Some(positions),
-            Err(error) => {
-                // Better once more after the next death than not at all.
-                let (file, text) = (place.display(), error.to_string());
-                say("no_positions", &format_args!("file={file} error={text:?}"));
-                None
-            }
-        };
         let mut following = Self {
             inputs,
             watch: Watch::new()?,
-            positions,
+            places: Places::open(place),
             tails: BTreeMap::new(),
             busy: VecDeque::new(),
             paused: Vec::new(),
@@ -128,17 +120,20 @@ impl Following {
             let Some(path) = self.busy.pop_front() else {
                 break;
             };
-            let Some(tail) = self.tails.get_mut(&path) else {
+            let Some(mut tail) = self.tails.remove(&path) else {
                 continue;
             };
             let mut around = Around {
                 cluster,
                 streams: &mut self.streams,
-                positions: self.positions.as_ref(),
+                places: &mut self.places,
+                inputs: &self.inputs,
+                others: &self.tails,
             };
             let connections = tail.handle().connections();
             let turn = tail.turn(STEPS_A_FILE, &mut around);
             let is_connected = tail.handle().connections() > connections;
+            self.tails.insert(path.clone(), tail);
             match turn {
                 Turn::More => {
                     self.pause = PAUSE_MIN;
@@ -185,15 +180,17 @@ impl Following {
         for change in changes {
             match change {
                 Change::File(path) if self.tails.contains_key(&path) => self.wake(&path),
-                Change::File(path) => match self.input_of(&path).cloned() {
-                    Some(input) if self.inputs.is_own(&path) => {
-                        self.follow(&input, path, cluster);
+                Change::File(path) => {
+                    if let Some(input) = self.inputs.of_file(&path).cloned()
+                        && self.inputs.is_own(&path)
+                    {
+                        self.follow(&input, path.clone(), cluster);
                     }
-                    // It is another node's.
-                    Some(_) => {}
-                    // One that was followed may have this name now.
-                    None => self.wake_beside(&path),
-                },
+                    if !self.tails.contains_key(&path) {
+                        // One that was followed may have this name now.
+                        self.wake_beside(&path);
+                    }
+                }
                 Change::Anything => {
                     self.look_around(cluster);
                     let all: Vec<PathBuf> = self.tails.keys().cloned().collect();
@@ -213,20 +210,6 @@ impl Following {
         let beside = beside.filter(|known| known.parent() == path.parent());
         let beside: Vec<PathBuf> = beside.cloned().collect();
         beside.iter().for_each(|path| self.wake(path));
-    }
-
-    /// The first input whose files this is among.
-    fn input_of(&self, path: &Path) -> Option<&Input> {
-        self.inputs.all.iter().find(|input| {
-            let Origin::Files(wanted) = &input.from else {
-                return false;
-            };
-            let (Some(pattern), Some(name)) = (wanted.file_name(), path.file_name()) else {
-                return false;
-            };
-            wanted.parent() == path.parent()
-                && fits(pattern.as_encoded_bytes(), name.as_encoded_bytes())
-        })
     }
 
     /// Watches the directories, and follows what is there and not followed.
@@ -270,7 +253,7 @@ impl Following {
         }
         found.sort_unstable();
         for path in found {
-            if let Some(input) = self.input_of(&path).cloned()
+            if let Some(input) = self.inputs.of_file(&path).cloned()
                 && self.inputs.is_own(&path)
                 && !self.tails.contains_key(&path)
             {
@@ -280,37 +263,47 @@ impl Following {
         Ok(())
     }
 
+    /// Follows a name, unless its file is known under another one.
     fn follow(&mut self, input: &Input, path: PathBuf, cluster: &mut Cluster) {
         if self.tails.len() >= FILES_MAX {
-            let file = path.display();
-            return say(
-                "too_many_inputs",
-                &format_args!("file={file} most={FILES_MAX}"),
-            );
+            return too_many(&path);
         }
-        let is_file = matches!(input.from, Origin::Files(_));
-        let entry = if is_file { self.entry_of(&path) } else { None };
-        let entry = entry.zip(self.positions.as_ref());
-        let tail = Tail::new(input, path.clone(), cluster.as_mut(), entry);
-        self.tails.insert(path.clone(), tail);
-        self.busy.push_back(path);
-    }
-
-    /// Its place among the positions. When all are taken, those that are followed no longer are free.
-    fn entry_of(&mut self, path: &Path) -> Option<Entry> {
-        let positions = self.positions.as_mut()?;
-        let key = key_of(path);
-        if let Some(entry) = positions.entry(key) {
-            return Some(entry);
-        }
-        let followed: Vec<u128> = self.tails.keys().map(|path| key_of(path)).collect();
-        let known: Vec<u128> = positions.keys().collect();
-        for key in known.into_iter().filter(|key| !followed.contains(key)) {
-            if let Some(entry) = positions.entry(key) {
-                positions.forget(entry);
+        let outbox = cluster.as_mut();
+        let mut entry = None;
+        if matches!(input.from, Origin::Files(_)) {
+            let key = key_of(&path);
+            let Ok(facts) = fs::metadata(&path) else {
+                // It is gone already; if not, who comes to open it is told why.
+                return;
+            };
+            let has = |file| self.tails.values().any(|tail| tail.has(file));
+            let accepted = |ring| outbox.accepted_by(ring);
+            let began = self.places.place_of(key, accepted);
+            let file = identity_of(&facts);
+            // What it was followed for comes first, whatever has its name now.
+            let goes_on = began.is_some_and(|place| !has(place.file));
+            let held = self.places.holder(file, key, accepted);
+            if !goes_on {
+                let is_followed = |key| self.tails.keys().any(|path| key_of(path) == key);
+                let is_held = held.is_some_and(|(other, _)| is_followed(other));
+                if has(file) || is_held || self.places.is_done(file) {
+                    return;
+                }
+                self.places.forget(key);
+            }
+            let names = self.tails.keys();
+            let used = || places::used(&self.inputs, names.map(PathBuf::as_path));
+            entry = self.places.entry(key, used);
+            match (&mut entry, held) {
+                (None, _) => too_many(&path),
+                (Some(entry), Some(held)) if !goes_on => self.places.take_over(entry, held),
+                (Some(_), _) => {}
             }
         }
-        positions.entry(key)
+        let entry = entry.zip(self.places.positions());
+        let tail = Tail::new(input, path.clone(), outbox, entry);
+        self.tails.insert(path.clone(), tail);
+        self.busy.push_back(path);
     }
 
     /// A pipe or a socket was opened, maybe.
@@ -335,26 +328,11 @@ impl Following {
     }
 }
 
-/// What stands for a path among the positions: FNV-1a of 128 bits, never 0.
-fn key_of(path: &Path) -> u128 {
-    const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    let bytes = path.as_os_str().as_encoded_bytes().iter();
-    let key = bytes.fold(BASIS, |key, byte| {
-        (key ^ u128::from(*byte)).wrapping_mul(PRIME)
-    });
-    key.max(1)
-}
-
-/// The positions, with room on the disk for all of them: there must be no need for more when they are
-/// written.
-fn positions(place: &Path) -> io::Result<Positions> {
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(false);
-    let file = file.open(place)?;
-    if file.metadata()?.len() < POSITIONS_BYTES as u64 {
-        let bytes = i64::try_from(POSITIONS_BYTES).unwrap_or(i64::MAX);
-        fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
-    }
-    Positions::map(&file)
+/// Its lines, or its place, are not taken.
+fn too_many(path: &Path) {
+    let file = path.display();
+    say(
+        "too_many_inputs",
+        &format_args!("file={file} most={FILES_MAX}"),
+    );
 }

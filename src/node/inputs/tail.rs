@@ -1,14 +1,16 @@
 //! One followed name: its follower, the file behind it, and what its lines are.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::handle::Handle;
+use super::places::{self, Places, key_of};
 use super::records::{BadLine, Records, Target};
 use super::streams::Streams;
 use crate::causes;
-use crate::follow::{Action, Event, Follower, Outcome, Settings};
-use crate::layout::inputs::Input;
+use crate::follow::{Action, Event, Follower, Identity, Outcome, Settings};
+use crate::layout::inputs::{Input, Inputs};
 use crate::node::cluster::Cluster;
 use crate::node::endpoint::Outbox;
 use crate::node::say::say;
@@ -38,8 +40,21 @@ pub(super) enum Turn {
 pub(super) struct Around<'a> {
     pub(super) cluster: &'a mut Cluster,
     pub(super) streams: &'a mut Streams,
-    /// `None`: there is no place to remember anything.
-    pub(super) positions: Option<&'a Positions>,
+    pub(super) places: &'a mut Places,
+    pub(super) inputs: &'a Inputs,
+    /// All that are followed but this one.
+    pub(super) others: &'a BTreeMap<PathBuf, Tail>,
+}
+
+impl Around<'_> {
+    /// Is this file read, or was it, under another name than this one?
+    fn is_known(&mut self, file: Identity, name: &Path) -> bool {
+        let outbox = self.cluster.as_mut();
+        let accepted = |ring| outbox.accepted_by(ring);
+        self.others.values().any(|tail| tail.has(file))
+            || self.places.is_done(file)
+            || self.places.holder(file, key_of(name), accepted).is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -48,6 +63,8 @@ pub(super) struct Tail {
     handle: Handle,
     records: Records,
     entry: Option<Entry>,
+    /// The file that was begun last, or that is gone on with.
+    file: Option<Identity>,
     /// Where its streams know its records go.
     target: Option<Target>,
     /// Lines that were no records.
@@ -78,6 +95,7 @@ impl Tail {
             handle: Handle::new(&input.from, path),
             records,
             entry: entry.map(|(entry, _)| entry),
+            file: place.map(|place| place.file),
             target: None,
             bad: 0,
             is_failing: false,
@@ -86,6 +104,11 @@ impl Tail {
 
     pub(super) fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Is this file read, or read next, under this name?
+    pub(super) fn has(&self, file: Identity) -> bool {
+        self.file == Some(file) || self.follower.has(file)
     }
 
     pub(super) fn wake(&mut self) {
@@ -106,11 +129,12 @@ impl Tail {
                 continue;
             };
             if let Action::Report(event) = action {
-                self.tell(event);
+                self.tell(event, around);
             }
             match self.handle.carry_out(&action) {
                 Ok(outcome) => {
                     self.is_failing = false;
+                    let outcome = self.without_known(outcome, &action, around);
                     self.follower.done(outcome);
                     if self.handle.is_closed() && matches!(action, Action::Read { .. }) {
                         self.follower.wake();
@@ -124,6 +148,24 @@ impl Tail {
             }
         }
         Turn::More
+    }
+
+    /// A file that is read under another name does not have this one.
+    fn without_known(&self, outcome: Outcome, of: &Action, around: &mut Around<'_>) -> Outcome {
+        let mut is_known = |file| {
+            let name = self.handle.path();
+            self.handle.is_file() && !self.has(file) && around.is_known(file, name)
+        };
+        match outcome {
+            Outcome::Opened { file, .. } if *of == Action::Open && is_known(file) => {
+                Outcome::Missing
+            }
+            Outcome::Seen { length, named } => Outcome::Seen {
+                length,
+                named: named.filter(|file| !is_known(*file)),
+            },
+            other => other,
+        }
     }
 
     /// Writes the first line's record. False: no logger took it.
@@ -149,7 +191,7 @@ impl Tail {
         let Some(stream) = around.streams.of(name) else {
             return self.skip(&BadLine::NoColumns);
         };
-        let (positions, entry) = (around.positions, &mut self.entry);
+        let (positions, entry) = (around.places.positions(), &mut self.entry);
         let mut is_noted = false;
         let mut before = |ring, number| {
             if let (Some(positions), Some(entry)) = (positions, entry.as_mut()) {
@@ -198,7 +240,10 @@ impl Tail {
         }
     }
 
-    fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: Event, around: &mut Around<'_>) {
+        if let Event::Begun(place) = event {
+            self.leave_for(place.file, around);
+        }
         let file = self.handle.path().display();
         match event {
             Event::Begun(place) => {
@@ -218,6 +263,16 @@ impl Tail {
                 "line_too_long",
                 &format_args!("file={file} at={at} bytes={bytes}"),
             ),
+        }
+    }
+
+    /// The file that is read is another one from now on.
+    fn leave_for(&mut self, file: Identity, around: &mut Around<'_>) {
+        let left = self.file.replace(file).filter(|left| *left != file);
+        if let Some(left) = left.filter(|_| self.handle.is_file()) {
+            let (inputs, others) = (around.inputs, around.others.keys());
+            let names = others.map(PathBuf::as_path).chain([self.handle.path()]);
+            around.places.set_done(left, || places::used(inputs, names));
         }
     }
 
