@@ -57,6 +57,7 @@ mod tests {
             path: LogPath::parse("conn").unwrap(),
             format,
             schema: Schema::new(vec![column]).unwrap(),
+            interval: None,
         }
     }
 

@@ -12,6 +12,8 @@
 //! A [`WriterId`] is a digest of the content of its create message, so whoever writes the same names it
 //! the same: all workers of a cluster, and the successors of the dead.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{LogPath, Schema, StreamId, json, tsv};
@@ -41,6 +43,9 @@ pub enum Format {
     Json(json::Format),
 }
 
+/// The shortest interval between two rotations.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+
 /// A writer: what it is going to write, and where to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Create {
@@ -54,6 +59,8 @@ pub struct Create {
     pub format: Format,
     /// Their columns.
     pub schema: Schema,
+    /// The file is rotated at every multiple of this; `None`: as the layout says.
+    pub interval: Option<Duration>,
 }
 
 /// What a node that writes logs is sent.
@@ -95,6 +102,9 @@ pub enum MessageError {
         /// How many.
         bytes: usize,
     },
+    /// Files would hardly be open before they are rotated.
+    #[error("a writer's file cannot be rotated more often than each second")]
+    Interval,
     /// Marks with which nothing could be read back.
     #[error("a writer's format cannot be read back")]
     Format(#[from] tsv::FormatError),
@@ -145,6 +155,9 @@ impl Create {
         let bytes = self.filter.len();
         if bytes > FILTER_BYTES_MAX {
             return Err(MessageError::Filter { bytes });
+        }
+        if self.interval.is_some_and(|time| time < INTERVAL_MIN) {
+            return Err(MessageError::Interval);
         }
         if let Format::Tsv(settings) = &self.format {
             tsv::Format::new(settings.clone())?;
@@ -229,6 +242,7 @@ mod tests {
             path: LogPath::parse("conn").unwrap(),
             format,
             schema: Schema::new(columns).unwrap(),
+            interval: None,
         }
     }
 
@@ -308,8 +322,17 @@ mod tests {
     fn a_writer_with_impossible_parts_is_refused() {
         let Create { schema, .. } = create(tsv());
         let with = |stream: &str, filter: &str, path: &str, format: &Format, schema: &Schema| {
-            refused((stream, filter, path, format, schema))
+            refused((stream, filter, path, format, schema, None::<Duration>))
         };
+        let short = (
+            "C::L",
+            "default",
+            "conn",
+            tsv(),
+            &schema,
+            Some(Duration::from_millis(10)),
+        );
+        assert_eq!(refused(short), MessageError::Interval);
         let content = |error| matches!(error, MessageError::Content(_));
         assert!(content(with("Conn::", "default", "conn", &tsv(), &schema)));
         assert!(content(with("C::L", "default", "../conn", &tsv(), &schema)));

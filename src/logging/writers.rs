@@ -237,6 +237,7 @@ mod tests {
             path: LogPath::parse(path).unwrap(),
             format: Format::Json(json::Format::default()),
             schema: Schema::new(vec![column]).unwrap(),
+            interval: None,
         };
         (create.encode().unwrap().0, create)
     }

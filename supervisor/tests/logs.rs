@@ -52,6 +52,7 @@ fn create() -> Create {
         path: LogPath::parse("test").unwrap(),
         format: Format::Tsv(tsv::Settings::default()),
         schema: Schema::new(columns).unwrap(),
+        interval: None,
     }
 }
 

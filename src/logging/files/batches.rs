@@ -110,7 +110,7 @@ impl<F: Frame> LogFiles<F> {
             if let Some(batch) = path.waiting.front() {
                 path.schema.clone_from(&batch.schema);
             }
-            path.schedule = Schedule::new(&rotation, now);
+            path.schedule = Schedule::new(&path.rotation(rotation), now);
             path.open = Some(OpenFile {
                 opened: now,
                 length: 0,

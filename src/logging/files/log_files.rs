@@ -223,7 +223,20 @@ impl<F: Frame> LogFiles<F> {
         let rotation = self.settings.rotation;
         for path in &mut self.paths {
             if let Some(open) = path.open {
-                path.schedule = Schedule::new(&rotation, open.opened);
+                path.schedule = Schedule::new(&path.rotation(rotation), open.opened);
+            }
+        }
+    }
+
+    /// Has a path's files rotated at multiples of this, or as all are.
+    pub fn set_interval(&mut self, path: PathId, interval: Option<Timespan>) {
+        let rotation = self.settings.rotation;
+        if let Some(path) = self.paths.get_mut(path.0)
+            && path.interval != interval
+        {
+            path.interval = interval;
+            if let Some(open) = path.open {
+                path.schedule = Schedule::new(&path.rotation(rotation), open.opened);
             }
         }
     }
@@ -464,6 +477,7 @@ impl<F: Frame> LogFiles<F> {
 
 fn is_due(path: &mut PathFile, rotation: &Rotation, now: Timestamp) -> bool {
     let length = path.open.map(|open| open.length);
+    let rotation = &path.rotation(*rotation);
     length.is_some_and(|length| path.schedule.is_due(rotation, now, length))
 }
 

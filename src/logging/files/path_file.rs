@@ -5,9 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use super::action::Damage;
 use super::checksum::crc32;
 use super::index::{Entry, Extent, Header, INDEX_SUFFIX, SLOT_BYTES, SourceId};
-use super::rotation::Schedule;
+use super::rotation::{Rotation, Schedule};
 use super::scan::Scan;
 use super::state::{Leaving, OpenFile, PathState, Standing};
+use crate::data::Timespan;
 use crate::logging::LogPath;
 
 /// One path of a logger.
@@ -31,6 +32,8 @@ pub(super) struct PathFile {
     pub(super) blocked: bool,
     pub(super) scan: Option<Scan>,
     pub(super) schedule: Schedule,
+    /// When it is rotated by time, if not as all are.
+    pub(super) interval: Option<Timespan>,
     /// Accepted and not written, the oldest first.
     pub(super) waiting: VecDeque<Batch>,
     pub(super) flight: Option<Flight>,
@@ -97,6 +100,7 @@ impl PathFile {
             blocked: false,
             scan: None,
             schedule: Schedule::default(),
+            interval: None,
             waiting: VecDeque::new(),
             flight: None,
             unstored: 0,
@@ -104,6 +108,14 @@ impl PathFile {
         };
         path.learn(state.sources);
         path
+    }
+
+    /// What makes its file due, of what makes all others due.
+    pub(super) fn rotation(&self, all: Rotation) -> Rotation {
+        Rotation {
+            interval: self.interval.or(all.interval),
+            ..all
+        }
     }
 
     pub(super) fn to_state(&self) -> PathState {

@@ -91,7 +91,7 @@ impl<F: Frame> LogFiles<F> {
         let path = self.path(id)?;
         let mut steps = Vec::new();
         if let Some(open) = path.open {
-            path.schedule = Schedule::new(&rotation, open.opened);
+            path.schedule = Schedule::new(&path.rotation(rotation), open.opened);
             if syncs {
                 // What the predecessor had not synced will be released without being written again.
                 steps.extend([Step::Sync(index_name(&name)), Step::Sync(name)]);

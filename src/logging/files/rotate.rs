@@ -153,7 +153,10 @@ impl<F: Frame> LogFiles<F> {
             path.leaving = None;
             path.in_place = false;
             match (leaving.damage, path.open) {
-                (None, Some(open)) => path.schedule.put_off(&rotation, now, open.length),
+                (None, Some(open)) => {
+                    let rotation = path.rotation(rotation);
+                    path.schedule.put_off(&rotation, now, open.length);
+                }
                 (_, _) => {
                     path.open = None;
                     path.blocked = true;

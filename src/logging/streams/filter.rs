@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use crate::logging::message::Format;
 use crate::logging::{LogPath, Record, Schema, StreamId};
@@ -46,6 +47,9 @@ pub struct Filter {
     pub exclude: BTreeSet<String>,
     /// `writer`, and its `config`.
     pub writer: Writer,
+    /// `interv`: its files are rotated at every multiple of this, of at least a second; `None`: as the
+    /// layout says.
+    pub interval: Option<Duration>,
     /// `log_local`: whether a node that writes log files writes it; `None`: as the node does by itself.
     pub log_local: Option<bool>,
     /// `log_remote`: whether it is sent to loggers; `None`: as the node does by itself.
@@ -101,6 +105,7 @@ impl Filter {
             include: None,
             exclude: BTreeSet::new(),
             writer: Writer::default(),
+            interval: None,
             log_local: None,
             log_remote: None,
         }

@@ -157,6 +157,7 @@ impl Surroundings<'_> {
             path,
             format: format.clone(),
             schema: schema.clone(),
+            interval: filter.interval,
         };
         LogWriter::new(create).map_err(|source| LogError::Writer {
             stream: self.stream.clone(),

@@ -89,6 +89,8 @@ impl Thread {
             None => {
                 let opened = self.files.open(path, &create.file_schema());
                 let opened = opened.map_err(|refusal| refusal.to_string())?;
+                self.files
+                    .set_interval(opened, create.interval.map(Into::into));
                 self.opened.insert(path.clone(), (opened, id));
                 opened
             }

@@ -94,6 +94,10 @@ impl Drop for Loop {
 }
 
 fn writer(stream: &str, path: &str) -> (WriterId, Vec<u8>) {
+    writer_every(stream, path, None)
+}
+
+fn writer_every(stream: &str, path: &str, interval: Option<Duration>) -> (WriterId, Vec<u8>) {
     let column = Column::new("n", Type::Atom(Atom::Count), false).unwrap();
     let create = Create {
         stream: StreamId::parse(stream).unwrap(),
@@ -101,6 +105,7 @@ fn writer(stream: &str, path: &str) -> (WriterId, Vec<u8>) {
         path: LogPath::parse(path).unwrap(),
         format: Format::Json(json::Format::default()),
         schema: Schema::new(vec![column]).unwrap(),
+        interval,
     };
     create.encode().unwrap()
 }
@@ -344,4 +349,28 @@ fn a_file_that_was_taken_away_is_made_anew() {
     second.wait_released(RING, number + 1);
     second.finish();
     assert!(text(&path, "conn.log").ends_with("more\nlast\n"));
+}
+
+/// Shows: the file of a filter with an interval of its own is rotated by it, though the layout has none, and
+/// that of another one is not.
+#[test]
+fn a_filter_has_an_interval_of_its_own() {
+    let (_place, path) = place();
+    let run = Loop::start(&path, LogSpec::default());
+    let (often, create) = writer_every("Often::LOG", "often", Some(Duration::from_secs(1)));
+    let (never, other) = writer("Never::LOG", "never");
+    run.send(&[
+        (RING, 0, create),
+        (RING, 1, other),
+        (RING, 2, line(often, "1\n")),
+        (RING, 3, line(never, "1\n")),
+    ]);
+    let rotated = loop {
+        if let Reply::Told(crate::logging::files::Event::Rotated { path, .. }) = run.next() {
+            break path;
+        }
+    };
+    assert_eq!(rotated.as_str(), "often");
+    run.finish();
+    assert!(path.join("never.log").exists() && !path.join("often.log").exists());
 }
