@@ -2,7 +2,7 @@
 
 use super::files::Frame;
 use super::message::{Create, Format};
-use super::{LogPath, Schema, tsv};
+use super::{LogPath, Schema, json, tsv};
 use crate::data::Timestamp;
 
 /// Headers and footers as writers' formats have them: Zeek's for tab-separated values, none for JSON.
@@ -16,6 +16,24 @@ impl Create {
     pub fn file_schema(&self) -> Vec<u8> {
         // Into memory, which does not fail.
         postcard::to_stdvec(&(&self.format, &self.schema)).unwrap_or_default()
+    }
+}
+
+impl Create {
+    /// Is this one record as this writer forms it, in one line with its line feed?
+    #[must_use]
+    pub fn is_record(&self, lines: &[u8]) -> bool {
+        let Some((b'\n', line)) = lines.split_last() else {
+            return false;
+        };
+        let mut values = Vec::new();
+        let is_one = !line.contains(&b'\n') && line.first() != Some(&b'#');
+        is_one
+            && match &self.format {
+                Format::Tsv(settings) => tsv::Format::new(settings.clone())
+                    .is_ok_and(|format| format.parse(&self.schema, line, &mut values).is_ok()),
+                Format::Json(_) => json::parse(&self.schema, line, &mut values).is_ok(),
+            }
     }
 }
 
@@ -47,7 +65,7 @@ impl Frame for WriterFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logging::{Atom, Column, StreamId, Type, json};
+    use crate::logging::{Atom, Column, StreamId, Type};
 
     fn create(format: Format) -> Create {
         let column = Column::new("ts", Type::Atom(Atom::Time), false).unwrap();
@@ -95,5 +113,23 @@ mod tests {
         assert_eq!(one.file_schema(), other.file_schema());
         let json = create(Format::Json(json::Format::default()));
         assert_ne!(one.file_schema(), json.file_schema());
+    }
+
+    #[test]
+    fn a_record_is_one_line_with_a_field_for_each_column() {
+        let tsv = create(Format::Tsv(tsv::Settings::default()));
+        let json = create(Format::Json(json::Format::default()));
+        assert!(tsv.is_record(b"1.5\n") && json.is_record(b"{\"ts\":1.5}\n"));
+        for line in ["", "1.5", "1.5\n1.5\n", "#close\n", "1.5\tx\n", "x\n", "\n"] {
+            assert!(!tsv.is_record(line.as_bytes()), "{line:?}");
+        }
+        for line in [
+            "{\"ts\":1.5}",
+            "{}\n",
+            "1.5\n",
+            "{\"ts\":1.5}\n{\"ts\":1.5}\n",
+        ] {
+            assert!(!json.is_record(line.as_bytes()), "{line:?}");
+        }
     }
 }

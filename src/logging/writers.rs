@@ -2,19 +2,21 @@
 //!
 //! A writer keeps its file as long as anything of it may come again, over the logger's death too: what
 //! it had written stands there and nowhere else. So the table outlives the logger; it is stored before a
-//! writer's first line is taken.
+//! record of a writer is released. When it is full, whoever has not introduced itself for longest has to
+//! go; guests only take the places of guests.
+
+mod full;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use super::LogPath;
-use super::files::{PATHS_MAX, SourceId, crc32};
+use super::files::{SourceId, crc32};
 use super::message::{Create, WriterId};
 use super::strangers::is_reserved;
 
-/// Writers of one logger, those that were and may come again among them.
-pub const WRITERS_MAX: usize = PATHS_MAX;
+pub use full::{GUESTS_BYTES_MAX, GUESTS_MAX, WRITERS_BYTES_MAX, WRITERS_MAX};
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -22,6 +24,18 @@ pub struct Writers {
     known: HashMap<WriterId, Writer>,
     /// Who came last to each path.
     holders: BTreeMap<LogPath, WriterId>,
+    /// Counts what came in.
+    turn: u64,
+    has_changed: bool,
+}
+
+/// Of whom something comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// Its ring.
+    pub source: SourceId,
+    /// It is none of the cluster's own nodes.
+    pub is_guest: bool,
 }
 
 #[derive(Debug)]
@@ -32,6 +46,14 @@ struct Writer {
     live: BTreeSet<SourceId>,
     /// Who has, and may do so again after a death.
     seen: BTreeSet<SourceId>,
+    /// Something of it came in this life of the logger.
+    has_come: bool,
+    /// Nobody but guests has introduced it.
+    is_guests: bool,
+    /// When a source last joined it.
+    turn: u64,
+    /// About how much of the table it is.
+    bytes: usize,
 }
 
 /// A writer as it is stored.
@@ -40,29 +62,20 @@ struct Stored {
     id: u64,
     path: LogPath,
     create: Create,
+    live: BTreeSet<SourceId>,
+    seen: BTreeSet<SourceId>,
+    is_guests: bool,
 }
 
-/// Why a writer is not taken. Its own fault, or that of there being too many.
+/// Why a writer is not taken: its lines stand by themselves then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriterRefusal {
-    /// There are [`WRITERS_MAX`].
-    #[error("a logger has at most {WRITERS_MAX} writers")]
-    TooMany,
     /// Two writers with one id.
     #[error("another writer has this one's id")]
     OtherContent,
     /// The path is taken, and so long that nothing can be put behind it.
     #[error("another stream writes to the path, and it is too long for a second one")]
     NoPath,
-}
-
-/// What became of a writer that introduced itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Introduced {
-    /// It is known, and so is its file.
-    Known,
-    /// Store the table before anything of it is taken.
-    New,
 }
 
 impl Writers {
@@ -75,18 +88,20 @@ impl Writers {
         }
         let stored: Vec<Stored> = postcard::from_bytes(stored).ok()?;
         let mut writers = Self::default();
-        for Stored { id, path, create } in stored {
-            let id = WriterId(id);
-            writers.holders.insert(path.clone(), id);
-            writers.known.insert(
-                id,
-                Writer {
-                    create,
-                    path,
-                    live: BTreeSet::new(),
-                    seen: BTreeSet::new(),
-                },
-            );
+        for stored in stored {
+            let id = WriterId(stored.id);
+            writers.holders.insert(stored.path.clone(), id);
+            let writer = Writer {
+                bytes: bytes_of(&stored.create),
+                create: stored.create,
+                path: stored.path,
+                live: stored.live,
+                seen: stored.seen,
+                has_come: false,
+                is_guests: stored.is_guests,
+                turn: 0,
+            };
+            writers.known.insert(id, writer);
         }
         Some(writers)
     }
@@ -101,6 +116,9 @@ impl Writers {
                 id: id.0,
                 path: writer.path.clone(),
                 create: writer.create.clone(),
+                live: writer.live.clone(),
+                seen: writer.seen.clone(),
+                is_guests: writer.is_guests,
             })
             .collect();
         // Whoever holds a path comes last of those that have it.
@@ -111,48 +129,62 @@ impl Writers {
         [crc32(0, &bytes).to_le_bytes().as_slice(), &bytes].concat()
     }
 
+    /// Is the table other than it was when this was asked last? Then store it before anything is released.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
+    }
+
     /// A source says what it is going to write. In place of what it wrote for the same filter of the
     /// same stream to the same path, as another version of its program did.
     ///
     /// # Errors
-    /// [`WriterRefusal`]: its lines go nowhere.
+    /// [`WriterRefusal`]: it has no file.
     pub fn introduce(
         &mut self,
-        source: SourceId,
+        sender: Sender,
         id: WriterId,
         create: Create,
-    ) -> Result<Introduced, WriterRefusal> {
+    ) -> Result<(), WriterRefusal> {
         if let Some(known) = self.known.get(&id) {
-            if known.create != create {
+            if known.create == create {
+                self.replace(sender.source, id, &create);
+                self.join(sender, id);
+                return Ok(());
+            }
+            // The id is a digest that a guest can find another content for. It keeps no node from its file.
+            if sender.is_guest || !known.is_guests {
                 return Err(WriterRefusal::OtherContent);
             }
-            self.replace(source, id, &create);
-            self.note(source, id);
-            return Ok(Introduced::Known);
+            self.forget(id);
         }
-        if self.known.len() >= WRITERS_MAX {
-            return Err(WriterRefusal::TooMany);
-        }
-        self.replace(source, id, &create);
+        let bytes = bytes_of(&create);
+        self.make_room(sender.is_guest, bytes);
+        self.replace(sender.source, id, &create);
         let path = self.free_path(&create.path)?;
         self.holders.insert(path.clone(), id);
-        let only = BTreeSet::from([source]);
-        self.known.insert(
-            id,
-            Writer {
-                create,
-                path,
-                live: only.clone(),
-                seen: only,
-            },
-        );
-        Ok(Introduced::New)
+        let writer = Writer {
+            create,
+            path,
+            live: BTreeSet::new(),
+            seen: BTreeSet::new(),
+            has_come: true,
+            is_guests: sender.is_guest,
+            turn: 0,
+            bytes,
+        };
+        self.known.insert(id, writer);
+        self.join(sender, id);
+        Ok(())
     }
 
     /// Lines of a writer have come from a source: which file they go to, and what they are. `None`:
-    /// nobody introduced it.
-    pub fn lines(&mut self, source: SourceId, id: WriterId) -> Option<(&LogPath, &Create)> {
-        self.note(source, id);
+    /// nobody introduced it, or, if a guest sends them, not this one.
+    pub fn lines(&mut self, sender: Sender, id: WriterId) -> Option<(&LogPath, &Create)> {
+        let writer = self.known.get(&id)?;
+        if sender.is_guest && !writer.seen.contains(&sender.source) {
+            return None;
+        }
+        self.join(sender, id);
         let writer = self.known.get(&id)?;
         Some((&writer.path, &writer.create))
     }
@@ -164,26 +196,37 @@ impl Writers {
         Some((&writer.path, &writer.create))
     }
 
+    /// A ring takes over from another one of the same sender, who does not introduce itself again.
+    pub fn take_over(&mut self, from: SourceId, to: SourceId) {
+        for writer in self.known.values_mut() {
+            for sources in [&mut writer.live, &mut writer.seen] {
+                self.has_changed |= sources.contains(&from) && sources.insert(to);
+            }
+        }
+    }
+
     /// Nothing will come of any source but those that are kept. True: a writer is forgotten.
     pub fn retain(&mut self, keep: impl Fn(SourceId) -> bool) -> bool {
         let before = self.known.len();
         self.known.retain(|_, writer| {
-            let has_come = !writer.seen.is_empty();
             writer.live.retain(|source| keep(*source));
             writer.seen.retain(|source| keep(*source));
-            !(has_come && writer.seen.is_empty())
+            // What a predecessor knew may be written by rings that it had not seen.
+            !(writer.has_come && writer.seen.is_empty())
         });
         let known = &self.known;
         self.holders.retain(|_, holder| known.contains_key(holder));
         self.known.len() < before
     }
 
-    fn note(&mut self, source: SourceId, id: WriterId) {
-        if let Some(writer) = self.known.get_mut(&id)
-            && !writer.live.contains(&source)
-        {
-            writer.live.insert(source);
-            writer.seen.insert(source);
+    fn join(&mut self, sender: Sender, id: WriterId) {
+        self.turn += 1;
+        if let Some(writer) = self.known.get_mut(&id) {
+            writer.turn = self.turn;
+            writer.has_come = true;
+            writer.is_guests &= sender.is_guest;
+            self.has_changed |= writer.live.insert(sender.source);
+            self.has_changed |= writer.seen.insert(sender.source);
         }
     }
 
@@ -220,16 +263,32 @@ impl Writers {
     }
 }
 
+/// About how many bytes of the table a writer is.
+fn bytes_of(create: &Create) -> usize {
+    create.file_schema().len() + create.filter.len() + create.path.as_str().len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::logging::message::Format;
     use crate::logging::{Atom, Column, LOG_PATH_BYTES_MAX, Schema, StreamId, Type, json};
 
-    const ONE: SourceId = SourceId(1);
-    const OTHER: SourceId = SourceId(2);
+    pub(super) const ONE: Sender = node(1);
+    const OTHER: Sender = node(2);
+    pub(super) const GUEST: Sender = Sender {
+        source: SourceId(3),
+        is_guest: true,
+    };
 
-    fn create(stream: &str, path: &str, column: &str) -> (WriterId, Create) {
+    const fn node(source: u128) -> Sender {
+        Sender {
+            source: SourceId(source),
+            is_guest: false,
+        }
+    }
+
+    pub(super) fn create(stream: &str, path: &str, column: &str) -> (WriterId, Create) {
         let column = Column::new(column, Type::Atom(Atom::Count), false).unwrap();
         let create = Create {
             stream: StreamId::parse(stream).unwrap(),
@@ -242,13 +301,17 @@ mod tests {
         (create.encode().unwrap().0, create)
     }
 
-    fn introduce(writers: &mut Writers, source: SourceId, writer: &(WriterId, Create)) -> String {
+    pub(super) fn introduce(
+        writers: &mut Writers,
+        source: Sender,
+        writer: &(WriterId, Create),
+    ) -> String {
         let (id, create) = writer;
         writers.introduce(source, *id, create.clone()).unwrap();
         path(writers, source, *id).unwrap()
     }
 
-    fn path(writers: &mut Writers, source: SourceId, id: WriterId) -> Option<String> {
+    pub(super) fn path(writers: &mut Writers, source: Sender, id: WriterId) -> Option<String> {
         let (path, _) = writers.lines(source, id)?;
         Some(path.to_string())
     }
@@ -259,8 +322,10 @@ mod tests {
         let (conn, other) = (create("A::LOG", "conn", "n"), create("B::LOG", "conn", "n"));
         let (id, said) = conn;
         let first = writers.introduce(ONE, id, said.clone());
-        assert_eq!(first, Ok(Introduced::New));
-        assert_eq!(writers.introduce(OTHER, id, said), Ok(Introduced::Known));
+        assert_eq!(first, Ok(()));
+        assert!(writers.take_changed() && !writers.take_changed());
+        assert_eq!(writers.introduce(OTHER, id, said), Ok(()));
+        assert!(writers.take_changed(), "a source is part of it");
         assert_eq!(introduce(&mut writers, OTHER, &other), "conn-2");
         assert_eq!(
             introduce(&mut writers, OTHER, &create("C::LOG", "conn", "n")),
@@ -308,11 +373,52 @@ mod tests {
         let (old, new) = (create("A::LOG", "conn", "n"), create("B::LOG", "conn", "n"));
         introduce(&mut writers, ONE, &old);
         introduce(&mut writers, OTHER, &old);
-        assert!(!writers.retain(|source| source != ONE));
+        assert!(!writers.retain(|source| source != ONE.source));
         assert_eq!(path(&mut writers, OTHER, old.0).unwrap(), "conn");
         assert!(writers.retain(|_| false));
         assert_eq!(path(&mut writers, OTHER, old.0), None);
         assert_eq!(introduce(&mut writers, ONE, &new), "conn");
+    }
+
+    /// Shows: who has a path keeps it over the logger's death until its rings are known to be gone, so that
+    /// it does not change hands with every record.
+    #[test]
+    fn a_path_is_held_by_whoever_has_it_before_its_first_line_after_a_death() {
+        let (old, new) = (create("A::LOG", "conn", "n"), create("A::LOG", "conn", "m"));
+        let mut writers = Writers::default();
+        introduce(&mut writers, ONE, &old);
+        let stored = writers.encode();
+        let mut writers = Writers::decode(&stored).unwrap();
+        assert_eq!(introduce(&mut writers, OTHER, &new), "conn-2");
+        let mut writers = Writers::decode(&stored).unwrap();
+        assert!(!writers.retain(|source| source == OTHER.source));
+        assert_eq!(introduce(&mut writers, OTHER, &new), "conn");
+    }
+
+    /// Shows: a guest's lines go where it said itself that they go, and its word keeps no node from its file.
+    #[test]
+    fn a_guest_writes_only_as_those_it_has_introduced() {
+        let (conn, other) = (create("A::LOG", "conn", "n"), create("B::LOG", "dns", "n"));
+        let mut writers = Writers::default();
+        introduce(&mut writers, ONE, &conn);
+        assert_eq!(path(&mut writers, GUEST, conn.0), None);
+        assert_eq!(introduce(&mut writers, GUEST, &conn), "conn");
+        // It has found a content with the id of somebody else's.
+        let id = create("C::LOG", "http", "n");
+        writers.introduce(GUEST, id.0, other.1.clone()).unwrap();
+        assert_eq!(path(&mut writers, GUEST, id.0).unwrap(), "dns");
+        assert_eq!(introduce(&mut writers, ONE, &id), "http");
+        assert_eq!(path(&mut writers, GUEST, id.0), None);
+        let again = writers.introduce(GUEST, id.0, other.1);
+        assert_eq!(again, Err(WriterRefusal::OtherContent));
+        // A larger ring of the guest's.
+        let larger = Sender {
+            source: SourceId(4),
+            ..GUEST
+        };
+        assert_eq!(path(&mut writers, larger, conn.0), None);
+        writers.take_over(GUEST.source, larger.source);
+        assert_eq!(path(&mut writers, larger, conn.0).unwrap(), "conn");
     }
 
     #[test]

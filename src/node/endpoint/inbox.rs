@@ -308,6 +308,7 @@ where
         payload,
         receipt: next.receipt,
         ring: next.ring,
+        from_guest: next.from_guest,
     };
     match handle(context, &record).into() {
         Handling::Done => source.done(next.drained),

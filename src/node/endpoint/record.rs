@@ -17,6 +17,8 @@ pub struct Record<'a> {
     pub receipt: Receipt,
     /// That ring's id, which with the number in the receipt names the record for ever.
     pub ring: RingId,
+    /// Its publisher is none of the cluster's nodes, but a program that has attached itself.
+    pub from_guest: bool,
 }
 
 /// Names a received record: by it a record that was [kept](Handling::Keep) is released. Of one writer

@@ -50,6 +50,7 @@ struct Incoming {
     index: u32,
     file: FileId,
     id: RingId,
+    from_guest: bool,
     reader: Reader,
     /// What carries the records, if the ring does not: it is the account then.
     stream: Option<Receiving>,
@@ -63,6 +64,7 @@ pub(super) struct Next {
     pub(super) drained: Drained,
     pub(super) receipt: Receipt,
     pub(super) ring: RingId,
+    pub(super) from_guest: bool,
     /// It killed too many: it is a dead letter.
     pub(super) is_poison: bool,
 }
@@ -120,9 +122,8 @@ impl Source {
         self.is_orphan = false;
         let place = self.rings.partition_point(|known| known.index < index);
         let poison = poison.map(|in_hand| in_hand.number);
-        let is_bounded = ring.from_guest;
         let stream = ring.socket.map(|socket| {
-            let mut stream = Receiving::new(record_bytes_max, is_bounded);
+            let mut stream = Receiving::new(record_bytes_max, ring.from_guest);
             stream.connect(socket);
             stream
         });
@@ -132,6 +133,7 @@ impl Source {
                 index,
                 file,
                 id: reader.id(),
+                from_guest: ring.from_guest,
                 reader,
                 stream,
                 poison,
@@ -163,6 +165,7 @@ impl Source {
                 number,
             },
             ring: ring.id,
+            from_guest: ring.from_guest,
             is_poison: ring.poison == Some(number),
         }))
     }

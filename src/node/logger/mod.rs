@@ -39,6 +39,7 @@ use crate::control::node::FromNode;
 use crate::fabric::Class;
 use crate::logging::LogPath;
 use crate::logging::files::SourceId;
+use crate::logging::writers::Sender as LogSender;
 use crate::sys::random;
 use closing::Closing;
 use config::Config;
@@ -144,9 +145,14 @@ impl Logger {
             self.dropped += 1;
             return Handling::Done;
         }
-        let source = SourceId(record.ring.0);
-        self.receipts.insert(source, receipt);
-        self.batch.push(source, receipt.number, record.payload);
+        let sender = LogSender {
+            source: SourceId(record.ring.0),
+            is_guest: record.from_guest,
+        };
+        if self.receipts.insert(sender.source, receipt).is_none() {
+            self.tell_of_heir(sender.source, receipt);
+        }
+        self.batch.push(sender, receipt.number, record.payload);
         if self.batch.bytes() >= BATCH_BYTES {
             self.send_batch();
             cluster.hold_bulk(self.is_full);
@@ -225,6 +231,19 @@ impl Logger {
             && let Err(TrySendError::Full(asked)) = self.commands.try_send(asked)
         {
             self.asked = Some(asked);
+        }
+    }
+
+    /// A ring is new: if it goes on for another one of the same sender, the thread is to know. In the
+    /// same batch, so that it knows before the first record.
+    fn tell_of_heir(&mut self, to: SourceId, receipt: Receipt) {
+        let link = |receipt: &Receipt| (receipt.from, receipt.class);
+        let of_link = |(source, last): &(&SourceId, &Receipt)| {
+            link(last) == link(&receipt) && last.index < receipt.index && **source != to
+        };
+        let former = self.receipts.iter().filter(of_link);
+        if let Some((from, _)) = former.max_by_key(|(_, last)| last.index) {
+            self.batch.take_over(*from, to);
         }
     }
 

@@ -7,29 +7,27 @@ use super::thread::Thread;
 use super::words::Reply;
 use crate::logging::files::{PathId, SourceId};
 use crate::logging::message::{Create, Message, WriterId};
-use crate::logging::writers::Introduced;
+use crate::logging::writers::Sender;
 
 impl Thread {
     /// Takes a record. False: it is refused, and stands nowhere.
-    pub(super) fn take_record(
-        &mut self,
-        source: SourceId,
-        number: u64,
-        payload: &[u8],
-    ) -> Result<bool, GivenUp> {
+    pub(super) fn take_record(&mut self, sender: Sender, number: u64, payload: &[u8]) -> bool {
+        let source = sender.source;
         // It came behind the word of which rings are there, or is younger than that.
         if let Some(rings) = &mut self.rings {
             rings.insert(source);
         }
         let taken = match Message::decode(payload) {
-            Ok(Message::Create(id, create)) => self.introduce(source, id, create)?,
-            Ok(Message::Lines(id, lines)) => self
-                .path_of(source, id)
-                .and_then(|path| self.accept(source, number, &[(path, lines)])),
+            Ok(Message::Create(id, create)) => self.introduce(sender, id, create),
+            Ok(Message::Lines(id, lines)) if self.may_be(sender, id, lines) => {
+                let path = self.path_of(sender, id);
+                self.accept(source, number, &[(path, lines)])
+            }
+            Ok(Message::Lines(..)) => Err("a guest's line is no record of its writer".to_owned()),
             Err(error) => Err(error.to_string()),
         };
         let is_taken = match taken {
-            Ok(Taken::Lines) => return Ok(true),
+            Ok(Taken::Lines) => return true,
             Ok(Taken::Writer) => true,
             Err(why) => {
                 self.refuse(why);
@@ -38,7 +36,7 @@ impl Thread {
         };
         // Without lines nothing can be wrong with it.
         let _ = self.accept(source, number, &[]);
-        Ok(is_taken)
+        is_taken
     }
 
     fn accept(
@@ -53,19 +51,13 @@ impl Thread {
         }
     }
 
-    /// A writer is in the table before its record is released.
-    fn introduce(
-        &mut self,
-        source: SourceId,
-        id: WriterId,
-        create: Create,
-    ) -> Result<Result<Taken, String>, GivenUp> {
-        match self.writers.introduce(source, id, create) {
-            Ok(Introduced::Known) => {}
-            Ok(Introduced::New) => self.store_writers()?,
-            Err(refusal) => return Ok(Err(refusal.to_string())),
+    fn introduce(&mut self, sender: Sender, id: WriterId, create: Create) -> Result<Taken, String> {
+        // Somebody else may have had to go for it.
+        self.last = None;
+        match self.writers.introduce(sender, id, create) {
+            Ok(()) => Ok(Taken::Writer),
+            Err(refusal) => Err(refusal.to_string()),
         }
-        Ok(Ok(Taken::Writer))
     }
 
     pub(super) fn store_writers(&mut self) -> Result<(), GivenUp> {
@@ -74,42 +66,53 @@ impl Thread {
         retry.until_done(|| disk.store_writers(&table, syncs))
     }
 
-    fn path_of(&mut self, source: SourceId, id: WriterId) -> Result<PathId, String> {
-        if let Some((last, writer, path)) = self.last
-            && (last, writer) == (source, id)
-        {
-            return Ok(path);
+    /// The cluster's own nodes have formed their lines as they should; a guest may send anything.
+    fn may_be(&mut self, sender: Sender, id: WriterId, lines: &[u8]) -> bool {
+        if !sender.is_guest {
+            return true;
         }
-        let Some((path, create)) = self.writers.lines(source, id) else {
+        let said = self.writers.lines(sender, id);
+        said.is_none_or(|(_, create)| create.is_record(lines))
+    }
+
+    fn path_of(&mut self, sender: Sender, id: WriterId) -> PathId {
+        if let Some((last, writer, path)) = self.last
+            && (last, writer) == (sender.source, id)
+        {
+            return path;
+        }
+        let Some((path, create)) = self.writers.lines(sender, id) else {
             return self.path_of_stranger(id);
         };
         let opened = self.opened.get(path).filter(|(_, writer)| *writer == id);
         let path = match opened {
             Some((path, _)) => *path,
             None => {
-                let opened = self.files.open(path, &create.file_schema());
-                let opened = opened.map_err(|refusal| refusal.to_string())?;
+                let Ok(opened) = self.files.open(path, &create.file_schema()) else {
+                    return self.path_of_stranger(id);
+                };
                 self.files
                     .set_interval(opened, create.interval.map(Into::into));
+                // It may have the place of one that was not used any more.
+                self.opened.retain(|_, (path, _)| *path != opened);
                 self.opened.insert(path.clone(), (opened, id));
                 opened
             }
         };
-        self.last = Some((source, id, path));
+        self.last = Some((sender.source, id, path));
         if self.silence.is_wanted() {
             self.spoken.insert(id);
         }
-        Ok(path)
+        path
     }
 
-    /// Where lines stand of which nobody has said what they are.
-    fn path_of_stranger(&mut self, id: WriterId) -> Result<PathId, String> {
+    /// Where lines stand of whose writer there is no file, or of which nobody has said what they are.
+    fn path_of_stranger(&mut self, id: WriterId) -> PathId {
         let path = self.strangers.path(id);
-        let opened = self.files.open(&path, &[]);
-        let opened = opened.map_err(|refusal| refusal.to_string())?;
+        let opened = self.files.open_beyond(&path, &[]);
         let (_, records) = self.aside.get_or_insert((path, 0));
         *records += 1;
-        Ok(opened)
+        opened
     }
 
     /// Notes which streams have spoken, and tells of those that do not any more.

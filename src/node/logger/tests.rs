@@ -15,6 +15,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const OWN: SourceId = SourceId(99);
 const RING: SourceId = SourceId(1);
 
+fn node(source: SourceId) -> LogSender {
+    LogSender {
+        source,
+        is_guest: false,
+    }
+}
+
 struct Loop {
     commands: Sender<Command>,
     replies: Receiver<Reply>,
@@ -53,7 +60,7 @@ impl Loop {
     fn send(&self, records: &[(SourceId, u64, Vec<u8>)]) {
         let mut batch = Batch::default();
         for (source, number, payload) in records {
-            batch.push(*source, *number, payload);
+            batch.push(node(*source), *number, payload);
         }
         self.commands.send(Command::Batch(batch)).unwrap();
     }
@@ -322,6 +329,66 @@ fn a_ring_that_is_younger_than_the_list_of_rings_stays() {
         text(&path, "conn.log"),
         "one\ntwo\nthree\nfour\nfive\nsix\n"
     );
+}
+
+/// Shows: what is due by time is done though there is always something to write.
+#[test]
+fn files_are_synced_in_time_whatever_comes() {
+    let (_place, path) = place();
+    let poll = mio::Poll::new().unwrap();
+    let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
+    let (commands, inbox) = crossbeam_channel::unbounded();
+    let (sender, _replies) = crossbeam_channel::unbounded();
+    let (_stop, stopped) = crossbeam_channel::bounded(0);
+    let retry = Retry::new(Replies { sender, waker }, stopped);
+    let config = Config {
+        directory: path.clone(),
+        spec: LogSpec {
+            fsync: Fsync::Interval(Duration::from_nanos(1)),
+            ..LogSpec::default()
+        },
+        name: None,
+    };
+    let (id, create) = writer("A::LOG", "conn");
+    let mut thread = Thread::begin(&config, OWN, inbox, retry).unwrap();
+    for (number, payload) in (0..).zip([create, line(id, "one\n"), line(id, "two\n")]) {
+        let mut batch = Batch::default();
+        batch.push(node(RING), number, &payload);
+        commands.send(Command::Batch(batch)).unwrap();
+        assert!(thread.turn().unwrap());
+        assert_eq!(thread.files.next_tick(), None, "something is not synced");
+    }
+    assert_eq!(text(&path, "conn.log"), "one\ntwo\n");
+}
+
+/// Shows: what a guest sends stands in no file of somebody else's, and only as what it said it was.
+#[test]
+fn a_guest_writes_records_of_its_own_writers_only() {
+    let (_place, path) = place();
+    let [(conn, create), (dns, other)] = ["conn", "dns"].map(|path| writer("A::LOG", path));
+    let run = Loop::start(&path, LogSpec::default());
+    run.send(&[(RING, 0, create), (RING, 1, line(conn, "mine\n"))]);
+    let guest = LogSender {
+        source: SourceId(2),
+        is_guest: true,
+    };
+    let mut batch = Batch::default();
+    let sent = [
+        line(conn, "{\"n\":1}\n"),
+        other,
+        line(dns, "{\"n\":2}\n"),
+        line(dns, "\x1b[2J\n"),
+    ];
+    for (number, payload) in (0..).zip(sent) {
+        batch.push(guest, number, &payload);
+    }
+    run.commands.send(Command::Batch(batch)).unwrap();
+    run.wait_released(guest.source, 4);
+    run.finish();
+    assert_eq!(text(&path, "conn.log"), "mine\n");
+    assert_eq!(text(&path, "dns.log"), "{\"n\":2}\n");
+    let aside = format!("unknown-{:016x}.log", conn.0);
+    assert_eq!(text(&path, &aside), "{\"n\":1}\n");
 }
 
 /// Shows: what somebody else did to an open file is found, and what comes next stands in a fresh one.

@@ -22,7 +22,7 @@ use crate::logging::frame::WriterFrame;
 use crate::logging::message::WriterId;
 use crate::logging::silence::Silence;
 use crate::logging::strangers::Strangers;
-use crate::logging::writers::Writers;
+use crate::logging::writers::{Sender as LogSender, Writers};
 use crate::sys::clock;
 
 /// Bytes that are taken from waiting batches before they are written together.
@@ -220,14 +220,21 @@ impl Thread {
     fn take(&mut self, command: Command) -> Result<(), GivenUp> {
         match command {
             Command::Batch(batch) => {
-                for (source, number, payload) in batch.records() {
-                    self.take_record(source, number, payload)?;
+                for (from, to) in batch.heirs() {
+                    self.writers.take_over(*from, *to);
+                }
+                for (sender, number, payload) in batch.records() {
+                    self.take_record(sender, number, payload);
                 }
             }
             Command::Own { payload, written } => {
                 let number = self.own.next;
                 self.own.next += 1;
-                if self.take_record(self.own.source, number, &payload)? {
+                let sender = LogSender {
+                    source: self.own.source,
+                    is_guest: false,
+                };
+                if self.take_record(sender, number, &payload) {
                     self.own.waiting.push_back((number, written));
                 }
             }
@@ -274,6 +281,10 @@ impl Thread {
         if at.saturating_duration_since(self.looked) >= LOOK_EVERY {
             self.looked = at;
             self.files.look(now());
+        }
+        // Before anything of a writer is released.
+        if self.writers.take_changed() {
+            self.store_writers()?;
         }
         self.files.flush(now());
         self.carry_out()?;

@@ -9,6 +9,7 @@ use crate::logging::LogPath;
 use crate::logging::files::closed::Closed;
 use crate::logging::files::{Event, SourceId};
 use crate::logging::silence::Silent;
+use crate::logging::writers::Sender as LogSender;
 
 /// With so many bytes a batch goes to the thread before the turn is over.
 pub(super) const BATCH_BYTES: usize = 256 * 1024;
@@ -21,25 +22,37 @@ pub(super) const BATCHES_MAX: usize = 4;
 pub(super) struct Batch {
     records: Vec<Entry>,
     bytes: Vec<u8>,
+    /// Rings that others take over from, of the same sender, and those that do.
+    heirs: Vec<(SourceId, SourceId)>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    source: SourceId,
+    sender: LogSender,
     number: u64,
     /// Where its payload ends.
     end: usize,
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, source: SourceId, number: u64, payload: &[u8]) {
+    pub(super) fn push(&mut self, sender: LogSender, number: u64, payload: &[u8]) {
         self.bytes.extend_from_slice(payload);
         let end = self.bytes.len();
         self.records.push(Entry {
-            source,
+            sender,
             number,
             end,
         });
+    }
+
+    /// A ring goes on for another one.
+    pub(super) fn take_over(&mut self, from: SourceId, to: SourceId) {
+        self.heirs.push((from, to));
+    }
+
+    /// Which rings go on for which.
+    pub(super) fn heirs(&self) -> &[(SourceId, SourceId)] {
+        &self.heirs
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -50,12 +63,12 @@ impl Batch {
         self.records.is_empty()
     }
 
-    /// Source, number and payload of each.
-    pub(super) fn records(&self) -> impl Iterator<Item = (SourceId, u64, &[u8])> {
+    /// Sender, number and payload of each.
+    pub(super) fn records(&self) -> impl Iterator<Item = (LogSender, u64, &[u8])> {
         let begins = std::iter::once(0).chain(self.records.iter().map(|record| record.end));
         self.records.iter().zip(begins).map(|(record, begin)| {
             let payload = self.bytes.get(begin..record.end).unwrap_or_default();
-            (record.source, record.number, payload)
+            (record.sender, record.number, payload)
         })
     }
 }
@@ -123,13 +136,13 @@ mod tests {
     fn records_come_out_of_a_batch_as_they_went_in() {
         let mut batch = Batch::default();
         assert!(batch.is_empty());
-        let records: [(_, _, &[u8]); 3] = [
-            (SourceId(1), 7, b"one"),
-            (SourceId(2), 0, b""),
-            (SourceId(1), 8, b"three"),
-        ];
-        for (source, number, payload) in records {
-            batch.push(source, number, payload);
+        let [one, other] = [(1, false), (2, true)].map(|(source, is_guest)| LogSender {
+            source: SourceId(source),
+            is_guest,
+        });
+        let records: [(_, _, &[u8]); 3] = [(one, 7, b"one"), (other, 0, b""), (one, 8, b"three")];
+        for (sender, number, payload) in records {
+            batch.push(sender, number, payload);
         }
         assert!(batch.records().eq(records));
         assert_eq!(batch.bytes(), 8);

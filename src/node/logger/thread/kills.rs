@@ -105,7 +105,11 @@ impl Story {
             for number in number * BATCH_RECORDS..(number + 1) * BATCH_RECORDS {
                 for (ring, source) in RINGS.into_iter().enumerate() {
                     if number >= self.released[ring].last() {
-                        batch.push(source, number, &payload(ring, number).1);
+                        let sender = LogSender {
+                            source,
+                            is_guest: false,
+                        };
+                        batch.push(sender, number, &payload(ring, number).1);
                     }
                 }
             }
