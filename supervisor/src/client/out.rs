@@ -67,6 +67,23 @@ pub(crate) fn clean(text: &str) -> String {
     clean
 }
 
+/// Bytes of lines, made harmless; those that are no text as `\xHH`.
+pub(crate) fn clean_bytes(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for (nth, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        if nth > 0 {
+            text.push('\n');
+        }
+        for chunk in line.utf8_chunks() {
+            text.push_str(&clean(chunk.valid()));
+            for byte in chunk.invalid() {
+                text.push_str(&format!("\\x{byte:02x}"));
+            }
+        }
+    }
+    text
+}
+
 /// Several lines, each made harmless.
 pub(crate) fn clean_lines(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(clean).collect();
@@ -241,6 +258,10 @@ mod tests {
             "a\\u{1b}[2Jb\tc\\rd\\u{9b}é"
         );
         assert_eq!(clean_lines("a\nb\x07\n"), "a\nb\\u{7}");
+        assert_eq!(
+            clean_bytes(b"a\x1b[2J\tb\xff\xc3\xa9\n\nc\n"),
+            "a\\u{1b}[2J\tb\\xffé\n\nc\n"
+        );
         assert_eq!(
             clean("evil\u{202e}gpj.\u{2066}x\u{200b}y"),
             "evil\\u{202e}gpj.\\u{2066}x\\u{200b}y"

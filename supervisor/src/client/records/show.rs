@@ -15,7 +15,7 @@ use super::{logs, path_of, refused};
 use crate::cli::records::ShowArgs;
 use crate::cli::values::Since;
 use crate::client::failure::ClientError;
-use crate::client::out::Console;
+use crate::client::out::{Console, clean_bytes};
 
 /// So many records stand before what is followed.
 const RECORDS_BEFORE: usize = 10;
@@ -123,7 +123,13 @@ impl Output<'_, '_> {
 
     fn write(&mut self) -> Result<(), ClientError> {
         if !self.pending.is_empty() {
-            self.console.print_bytes(&self.pending)?;
+            // What was logged may have come from anywhere; a file or a pipe gets it as it is.
+            if self.console.terminal {
+                self.console
+                    .print_bytes(clean_bytes(&self.pending).as_bytes())?;
+            } else {
+                self.console.print_bytes(&self.pending)?;
+            }
             self.pending.clear();
         }
         Ok(())
