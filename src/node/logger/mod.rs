@@ -5,7 +5,8 @@
 //! Leaves to others: which files there are, and how they survive a death
 //! ([`crate::logging::files`]).
 //!
-//! The loop never waits for the disk. Batches go to the thread by a bounded channel; when that is full,
+//! The loop never waits for the disk but for a record of this node itself, once until it works again
+//! ([`own`]). Batches go to the thread by a bounded channel; when that is full,
 //! bulk rings are [held](Cluster::hold_bulk), so that they fill, and whoever writes into them waits or
 //! drops, as the layout says. The thread wakes the loop when something was written.
 
