@@ -7,7 +7,7 @@ use super::index::SourceId;
 use super::naming::Naming;
 use super::path_file::PathFile;
 use super::rotation::{Rotation, Schedule};
-use super::state::State;
+use super::state::{Losses, State};
 use super::steps::Step;
 use crate::data::{Timespan, Timestamp};
 use crate::logging::LogPath;
@@ -118,6 +118,9 @@ pub struct LogFiles<F> {
     pub(super) now: Timestamp,
     pub(super) synced: Timestamp,
     pub(super) skipped: u64,
+    losses: Losses,
+    /// They are not stored yet.
+    lost_more: bool,
 }
 
 impl<F: Frame> LogFiles<F> {
@@ -143,6 +146,10 @@ impl<F: Frame> LogFiles<F> {
             now,
             synced: now,
             skipped: 0,
+            losses: state
+                .as_ref()
+                .map_or(Losses::default(), |state| state.losses),
+            lost_more: false,
         };
         if stored && state.is_none() {
             files.steps.push_back(Step::Tell(Event::StateLost));
@@ -280,6 +287,15 @@ impl<F: Frame> LogFiles<F> {
         Ok(Accepted::Queued)
     }
 
+    /// Counts a record that will be released and stands nowhere, or only aside. The next flush stores it
+    /// before.
+    pub fn lose(&mut self, losses: Losses) {
+        let Losses { refused, aside } = &mut self.losses;
+        *refused = refused.saturating_add(losses.refused);
+        *aside = aside.saturating_add(losses.aside);
+        self.lost_more = true;
+    }
+
     /// Has everything that waits written, after the rotations that are due, and released.
     pub fn flush(&mut self, now: Timestamp) {
         self.now = now;
@@ -294,6 +310,9 @@ impl<F: Frame> LogFiles<F> {
                 self.steps.push_back(Step::Rotate(PathId(index)));
             }
             self.steps.push_back(Step::Write(PathId(index)));
+        }
+        if std::mem::take(&mut self.lost_more) {
+            self.steps.push_back(Step::Store);
         }
         self.steps.push_back(Step::Release);
         self.advance();
@@ -471,6 +490,7 @@ impl<F: Frame> LogFiles<F> {
         State {
             generation: self.generation,
             paths: self.paths.iter().map(PathFile::to_state).collect(),
+            losses: self.losses,
         }
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// The names of the slots' files in the logger's directory.
 pub const SLOT_NAMES: [&str; 2] = [".state.0", ".state.1"];
 
-const MAGIC: [u8; 8] = *b"logstat\x01";
+const MAGIC: [u8; 8] = *b"logstat\x02";
 
 /// Everything a logger writes, as of one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,17 @@ pub struct State {
     pub generation: u64,
     /// The paths, in the order they were first opened in.
     pub paths: Vec<PathState>,
+    /// What was released and stands in none of their files as it should.
+    pub losses: Losses,
+}
+
+/// Records that were released, and stand in no file, or in none of a log. In all lives of a logger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Losses {
+    /// They stand nowhere.
+    pub refused: u64,
+    /// They stand in files of writers that nobody has introduced.
+    pub aside: u64,
 }
 
 /// One path.
@@ -203,6 +214,10 @@ mod tests {
                     damage: Some(Damage::Altered { at: 3 }),
                 }),
             }],
+            losses: Losses {
+                refused: 2,
+                aside: 1,
+            },
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::retry::GivenUp;
 use super::thread::Thread;
 use super::words::Reply;
+use crate::logging::files::state::Losses;
 use crate::logging::files::{PathId, SourceId};
 use crate::logging::message::{Create, Message, WriterId};
 use crate::logging::writers::Sender;
@@ -112,6 +113,10 @@ impl Thread {
         let opened = self.files.open_beyond(&path, &[]);
         let (_, records) = self.aside.get_or_insert((path, 0));
         *records += 1;
+        self.files.lose(Losses {
+            aside: 1,
+            ..Losses::default()
+        });
         opened
     }
 
@@ -136,6 +141,10 @@ impl Thread {
     fn refuse(&mut self, why: String) {
         let (_, count) = self.refused.get_or_insert((why, 0));
         *count += 1;
+        self.files.lose(Losses {
+            refused: 1,
+            ..Losses::default()
+        });
     }
 }
 

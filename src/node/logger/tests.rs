@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::logging::files::state::{SLOT_NAMES, State};
 use crate::logging::files::verify::{Input, Verifier};
 use crate::logging::message::{Create, Format, WriterId, lines_head};
 use crate::logging::spec::{LogSpec, Names};
@@ -205,6 +206,10 @@ fn what_is_no_message_is_told_and_lines_of_nobody_stand_by_themselves() {
     };
     assert_eq!(records, 2);
     assert_eq!(text(&path, &format!("{aside}.log")), "stray\nstray\n");
+    // A successor does not forget it, nor does whoever verifies the files.
+    let slots = SLOT_NAMES.map(|name| fs::read(path.join(name)).ok());
+    let state = State::newest(slots.each_ref().map(Option::as_deref)).unwrap();
+    assert_eq!((state.losses.refused, state.losses.aside), (1, 2));
     assert!(!path.join("conn.log").exists());
 }
 
