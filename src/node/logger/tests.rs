@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::logging::files::state::{SLOT_NAMES, State};
 use crate::logging::files::verify::{Input, Verifier};
 use crate::logging::message::{Create, Format, WriterId, lines_head};
-use crate::logging::spec::{LogSpec, Names};
+use crate::logging::spec::{Fsync, LogSpec, Names};
 use crate::logging::{Atom, Column, LogPath, Schema, StreamId, Type, json};
 use crate::sys::clock;
 
@@ -355,7 +355,8 @@ fn files_are_synced_in_time_whatever_comes() {
         name: None,
     };
     let (id, create) = writer("A::LOG", "conn");
-    let mut thread = Thread::begin(&config, OWN, inbox, retry).unwrap();
+    let nudge = crossbeam_channel::bounded(1).0;
+    let mut thread = Thread::begin(&config, OWN, (inbox, nudge), retry).unwrap();
     for (number, payload) in (0..).zip([create, line(id, "one\n"), line(id, "two\n")]) {
         let mut batch = Batch::default();
         batch.push(node(RING), number, &payload);

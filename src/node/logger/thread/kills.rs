@@ -62,6 +62,7 @@ fn create(path: &str) -> (WriterId, Vec<u8>) {
         filter: path.to_owned(),
         path: LogPath::parse(path).unwrap(),
         format: Format::Tsv(tsv::Settings::default()),
+        interval: None,
         schema: Schema::new(vec![
             column("ring", Atom::Count),
             column("number", Atom::Count),

@@ -25,6 +25,10 @@ pub(crate) struct LoggerRow {
     pub(crate) paths: Vec<PathRow>,
     /// Each source over all its paths.
     pub(crate) sources: Vec<SourceRow>,
+    /// Records that the logger took and could not write.
+    pub(crate) refused: u64,
+    /// Records that it wrote by themselves, since nobody had said whose they are.
+    pub(crate) aside: u64,
 }
 
 /// A file.
@@ -87,9 +91,9 @@ pub(crate) struct SourceRow {
 
 impl LoggerRow {
     /// Does every file hold what its index says, and is none missing in between?
-    pub(super) fn is_proved(&self) -> bool {
+    pub(crate) fn is_proved(&self) -> bool {
         let whole = self.files.iter().all(|file| file.fault_count == 0);
-        whole && self.paths.iter().all(|path| path.absent.is_none())
+        whole && self.refused == 0 && self.paths.iter().all(|path| path.absent.is_none())
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cluster::control::{Code, SCHEMA};
 use cluster::data::Timestamp;
 use cluster::logging::files::index::SLOT_BYTES;
-use cluster::logging::files::state::{SLOT_NAMES, State};
+use cluster::logging::files::state::{Losses, SLOT_NAMES, State};
 use cluster::logging::files::verify::{FileReport, Input, Verifier};
 use cluster::sys::clock;
 
@@ -96,6 +96,7 @@ struct Look {
     verifier: Verifier,
     files: Vec<(LogFile, FileReport)>,
     seen: BTreeSet<Identity>,
+    losses: Losses,
 }
 
 impl Look {
@@ -106,6 +107,7 @@ impl Look {
             verifier: Verifier::default(),
             files: Vec::new(),
             seen: BTreeSet::new(),
+            losses: Losses::default(),
         };
         let began = now();
         let mut wanted = listed(logs, logger)?;
@@ -118,7 +120,9 @@ impl Look {
         let is_known = |file: &LogFile| file.identities().any(|it| known.contains(&it));
         for nth in 1..=LOOKS_MAX {
             if look.take(wanted, nth == LOOKS_MAX)? {
-                look.hold_against(&before, &state(&logs.join(logger))?, is_wanted);
+                let after = state(&logs.join(logger))?;
+                look.hold_against(&before, &after, is_wanted);
+                look.losses = after.losses;
                 return Ok(look);
             }
             pause(LOOK_AGAIN * nth)?;
@@ -218,6 +222,8 @@ impl Look {
                 .into_iter()
                 .map(SourceRow::from)
                 .collect(),
+            refused: self.losses.refused,
+            aside: self.losses.aside,
         }
     }
 }

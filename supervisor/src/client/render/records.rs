@@ -26,6 +26,13 @@ const FAULTS_SHOWN: usize = 10;
 pub(crate) fn show(reply: &VerifyReply, console: &mut Console<'_>) -> Result<(), ClientError> {
     console.print(&rows(reply, console.paint))?;
     for logger in &reply.loggers {
+        if logger.aside > 0 {
+            console.print(&format!(
+                "{}: {} records of writers that nobody has introduced went to files of their own (unknown-*)\n",
+                clean(&logger.logger),
+                logger.aside
+            ))?;
+        }
         for source in logger.sources.iter().filter(|source| source.missing > 0) {
             console.print(&format!("{}: {}\n", clean(&logger.logger), gaps(source)))?;
         }
@@ -110,6 +117,13 @@ fn complaints(logger: &LoggerRow) -> String {
             lines.push(format!("{place}: {}", wrong(fault)));
         }
         lines.extend(more(file).map(|more| format!("{place}: {more}")));
+    }
+    if logger.refused > 0 {
+        lines.push(format!(
+            "{}: {} records were accepted and refused by the logger: they stand nowhere",
+            clean(&logger.logger),
+            logger.refused
+        ));
     }
     for path in &logger.paths {
         if let Some(absent) = path.absent {
@@ -201,6 +215,8 @@ mod tests {
                 files: vec![file],
                 paths: vec![path],
                 sources: vec![source],
+                refused: 0,
+                aside: 0,
             }],
         }
     }
@@ -229,6 +245,18 @@ mod tests {
             )
         );
         assert_eq!(err, "");
+    }
+
+    #[test]
+    fn what_a_logger_refused_is_wrong_and_what_it_put_aside_is_told() {
+        let mut reply = reply(None, None);
+        for logger in &mut reply.loggers {
+            (logger.refused, logger.aside) = (2, 1);
+            assert!(!logger.is_proved());
+        }
+        let (out, err) = shown(&reply);
+        assert!(out.contains("logger-1: 1 records of writers"), "{out}");
+        assert!(err.contains("logger-1: 2 records were accepted"), "{err}");
     }
 
     #[test]
