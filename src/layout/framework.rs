@@ -267,7 +267,7 @@ pub(super) fn words(
         (format!("pools.{name}"), value)
     }));
     let is_logger = if spec.is_manager_logger(nodes) {
-        "yes"
+        "yes; nobody waits for room in its rings"
     } else {
         "no"
     };

@@ -29,6 +29,7 @@ mod framework;
 mod instances;
 mod later;
 mod links;
+mod log_ways;
 mod logging;
 mod members;
 mod more;

@@ -15,8 +15,8 @@ use super::report::Report;
 use super::spec::ChildSpec;
 use super::stages::Stages;
 use super::{
-    Defaults, Layout, Settings, clashes, controller, fabric, framework, later, logging, members,
-    topology,
+    Defaults, Layout, Settings, clashes, controller, fabric, framework, later, log_ways, logging,
+    members, topology,
 };
 
 /// What the command line says on top of the layout.
@@ -96,6 +96,7 @@ fn understand(
     settings.framework = framework::read(raw, &nodes, ctx);
     clashes::ports(&entries, ctx);
     let children = children(raw, &entries, &instances, ctx);
+    log_ways::check(&settings, &nodes, &children, ctx);
     let instance = instances.here?;
     let links = links(&nodes, &instance);
     Needs::of(&children, &links, settings.fabric.transport).check(ctx);
