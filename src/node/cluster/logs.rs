@@ -133,6 +133,12 @@ impl Cluster {
         })
     }
 
+    /// Why the last [`Cluster::log_write_with`] was false, if trying again does not help: a line of the
+    /// record, or its writer's columns, has so many bytes, which are more than are published.
+    pub(in crate::node) fn log_line_too_large(&self) -> Option<usize> {
+        self.logs.sending.too_large
+    }
+
     fn log_lines<F>(&mut self, before: Before<'_>, write: F) -> Result<bool, LogError>
     where
         F: FnOnce(&mut Streams, &mut dyn FnMut(Line<'_>)) -> Result<usize, LogError>,
@@ -140,6 +146,7 @@ impl Cluster {
         let Logs {
             streams, sending, ..
         } = &mut self.logs;
+        sending.too_large = None;
         let mut around = Around {
             membership: &mut self.membership,
             outbox: self.endpoint.outbox(),

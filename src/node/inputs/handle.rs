@@ -6,7 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +40,8 @@ pub(super) struct Handle {
     connections: u128,
     /// The other end of the socket was closed.
     is_closed: bool,
+    /// Nothing has the file's name any more.
+    is_gone: bool,
 }
 
 impl Handle {
@@ -51,6 +53,7 @@ impl Handle {
             open: Open::Nothing,
             connections: 0,
             is_closed: false,
+            is_gone: false,
         }
     }
 
@@ -79,6 +82,19 @@ impl Handle {
     /// Was the other end of the socket closed? Then another connection is what follows.
     pub(super) const fn is_closed(&self) -> bool {
         self.is_closed
+    }
+
+    /// Had nothing the file's name at the last look?
+    pub(super) const fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    /// Has the open file no name at all?
+    pub(super) fn is_deleted(&self) -> bool {
+        match &self.open {
+            Open::File(file) => file.metadata().is_ok_and(|facts| facts.nlink() == 0),
+            Open::Nothing | Open::Fifo(_) | Open::Socket(_) => true,
+        }
     }
 
     /// The first bytes of the open file.
@@ -111,7 +127,10 @@ impl Handle {
     fn open_by_name(&mut self) -> io::Result<Outcome> {
         match open(&self.path) {
             Ok(file) => self.opened(file),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Outcome::Missing),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.is_gone = true;
+                Ok(Outcome::Missing)
+            }
             Err(error) => Err(error),
         }
     }
@@ -151,13 +170,16 @@ impl Handle {
         }
     }
 
-    fn look(&self) -> io::Result<Outcome> {
+    fn look(&mut self) -> io::Result<Outcome> {
         let Open::File(file) = &self.open else {
             return Err(ErrorKind::NotFound.into());
         };
-        let named = match fs::metadata(&self.path) {
+        let found = fs::metadata(&self.path);
+        let not_found = |error: &io::Error| error.kind() == ErrorKind::NotFound;
+        self.is_gone = found.as_ref().is_err_and(not_found);
+        let named = match found {
             Ok(facts) => (facts.len() > 0).then(|| identity_of(&facts)),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(_) if self.is_gone => None,
             Err(error) => return Err(error),
         };
         Ok(Outcome::Seen {

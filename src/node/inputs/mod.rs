@@ -45,6 +45,10 @@ const FILES_A_TURN: usize = 4;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// A file whose name is gone is followed for so long without another byte: who writes may still have it
+/// open.
+const GONE_MAX: Duration = Duration::from_secs(60);
+
 /// Everything that a node follows.
 #[derive(Debug)]
 pub(super) struct Following {
@@ -54,6 +58,8 @@ pub(super) struct Following {
     tails: BTreeMap<PathBuf, Tail>,
     /// Those with something to do, in their order.
     busy: VecDeque<PathBuf>,
+    /// Those whose names are gone, at their ends, and when they are let go.
+    gone: BTreeMap<PathBuf, Instant>,
     /// Those that failed, or whose records nobody took.
     paused: Vec<PathBuf>,
     /// Directories that cannot be watched.
@@ -79,6 +85,7 @@ impl Following {
             places: Places::open(place),
             tails: BTreeMap::new(),
             busy: VecDeque::new(),
+            gone: BTreeMap::new(),
             paused: Vec::new(),
             failing: BTreeSet::new(),
             until: None,
@@ -102,8 +109,11 @@ impl Following {
     }
 
     /// When it is to have a turn though nothing has happened.
-    pub(super) const fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         self.until
+            .into_iter()
+            .chain(self.gone.values().copied())
+            .min()
     }
 
     /// Looks what has happened, and gives files their turns.
@@ -116,6 +126,7 @@ impl Following {
                 self.wake(&path);
             }
         }
+        self.let_go(|until| until <= now, cluster);
         for _ in 0..FILES_A_TURN.min(self.busy.len()) {
             let Some(path) = self.busy.pop_front() else {
                 break;
@@ -133,6 +144,11 @@ impl Following {
             let connections = tail.handle().connections();
             let turn = tail.turn(STEPS_A_FILE, &mut around);
             let is_connected = tail.handle().connections() > connections;
+            if turn == Turn::Idle && tail.handle().is_gone() {
+                self.gone.entry(path.clone()).or_insert(now + GONE_MAX);
+            } else {
+                self.gone.remove(&path);
+            }
             self.tails.insert(path.clone(), tail);
             match turn {
                 Turn::More => {
@@ -144,6 +160,40 @@ impl Following {
             }
             if is_connected {
                 self.watch_pipe(&path);
+            }
+        }
+    }
+
+    /// Lets go of files whose names are gone, and of their places. One that has another name that is
+    /// followed goes on there.
+    fn let_go(&mut self, is_due: impl Fn(Instant) -> bool, cluster: &mut Cluster) {
+        let due = self.gone.iter().filter(|(_, until)| is_due(**until));
+        let due: Vec<PathBuf> = due.map(|(path, _)| path.clone()).collect();
+        for path in &due {
+            self.gone.remove(path);
+            let Some(tail) = self.tails.remove(path) else {
+                continue;
+            };
+            say("input_gone", &format_args!("file={}", path.display()));
+            self.busy.retain(|known| known != path);
+            self.paused.retain(|known| known != path);
+            self.streams.close(path);
+            if !tail.handle().is_deleted() {
+                let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+                if let Err(error) = self.follow_folder(folder, cluster) {
+                    self.fail(folder, &error);
+                }
+                let names = self.tails.keys().map(PathBuf::as_path);
+                let used = || places::used(&self.inputs, names);
+                if let Some(file) = tail.file()
+                    && !self.tails.values().any(|tail| tail.has(file))
+                {
+                    self.places.set_done(file, used);
+                }
+            }
+            // It may have come back meanwhile.
+            if !self.tails.contains_key(path) {
+                self.places.forget(key_of(path));
             }
         }
     }
@@ -184,6 +234,9 @@ impl Following {
                     if let Some(input) = self.inputs.of_file(&path).cloned()
                         && self.inputs.is_own(&path)
                     {
+                        if self.tails.len() >= FILES_MAX {
+                            self.let_go(|_| true, cluster);
+                        }
                         self.follow(&input, path.clone(), cluster);
                     }
                     if !self.tails.contains_key(&path) {
@@ -268,6 +321,7 @@ impl Following {
         if self.tails.len() >= FILES_MAX {
             return too_many(&path);
         }
+        self.gone.remove(&path);
         let outbox = cluster.as_mut();
         let mut entry = None;
         if matches!(input.from, Origin::Files(_)) {

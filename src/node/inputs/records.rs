@@ -34,6 +34,9 @@ pub(super) enum BadLine {
     Path(#[from] LogPathError),
     #[error("the file's path names no stream; give the input a stream")]
     Stream(#[from] StreamIdError),
+    /// What stands for it in a log has more bytes than are published.
+    #[error("its record has {bytes} bytes, more than fabric.record_bytes_max allows")]
+    TooLarge { bytes: usize },
     /// Before anything that names columns.
     #[error("nothing says what the line's columns are")]
     NoColumns,

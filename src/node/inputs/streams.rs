@@ -44,6 +44,11 @@ impl Streams {
         Ok(())
     }
 
+    /// This file is followed no longer.
+    pub(super) fn close(&mut self, file: &Path) {
+        self.files.remove(file);
+    }
+
     fn may_have(&self, id: &StreamId, schema: &Schema) -> bool {
         let own = [
             OwnStream::Cluster,

@@ -57,6 +57,18 @@ impl Around<'_> {
     }
 }
 
+/// What is known of a connection: who is refused at once again and again is asked ever more rarely, and that
+/// is not told each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Connection {
+    /// No line has come.
+    New,
+    /// Some have, so the next one is opened at once, and told.
+    Fruitful,
+    /// It ended without a line; the next one is opened after a pause.
+    Rests,
+}
+
 #[derive(Debug)]
 pub(super) struct Tail {
     follower: Follower,
@@ -65,8 +77,12 @@ pub(super) struct Tail {
     entry: Option<Entry>,
     /// The file that was begun last, or that is gone on with.
     file: Option<Identity>,
+    /// A predecessor read it, and nobody has looked since which file has the name.
+    is_unseen: bool,
     /// Where its streams know its records go.
     target: Option<Target>,
+    /// Of the pipe or socket that was opened last.
+    connection: Connection,
     /// Lines that were no records.
     bad: u64,
     is_failing: bool,
@@ -83,8 +99,8 @@ impl Tail {
         let records = Records::new(input, &path);
         let settings = Settings {
             headers: records.have_headers(),
-            // A line may grow by what has to be escaped, sixfold at most.
-            line_bytes_max: outbox.record_bytes_max().saturating_sub(READ_BYTES) / 6,
+            // What becomes of it may be larger, which is seen when it is written.
+            line_bytes_max: outbox.record_bytes_max(),
             read_bytes: READ_BYTES,
         };
         let place = entry.as_mut().and_then(|(entry, positions)| {
@@ -96,7 +112,9 @@ impl Tail {
             records,
             entry: entry.map(|(entry, _)| entry),
             file: place.map(|place| place.file),
+            is_unseen: place.is_some(),
             target: None,
+            connection: Connection::New,
             bad: 0,
             is_failing: false,
         }
@@ -109,6 +127,11 @@ impl Tail {
     /// Is this file read, or read next, under this name?
     pub(super) fn has(&self, file: Identity) -> bool {
         self.file == Some(file) || self.follower.has(file)
+    }
+
+    /// The file that was begun last.
+    pub(super) const fn file(&self) -> Option<Identity> {
+        self.file
     }
 
     pub(super) fn wake(&mut self) {
@@ -126,15 +149,21 @@ impl Tail {
                     return Turn::Refused;
                 }
                 self.follower.take();
+                self.connection = Connection::Fruitful;
                 continue;
             };
             if let Action::Report(event) = action {
                 self.tell(event, around);
             }
+            if self.is_to_rest(&action) {
+                self.connection = Connection::Rests;
+                return Turn::Refused;
+            }
             match self.handle.carry_out(&action) {
                 Ok(outcome) => {
                     self.is_failing = false;
                     let outcome = self.without_known(outcome, &action, around);
+                    self.tell_unseen(&outcome);
                     self.follower.done(outcome);
                     if self.handle.is_closed() && matches!(action, Action::Read { .. }) {
                         self.follower.wake();
@@ -148,6 +177,25 @@ impl Tail {
             }
         }
         Turn::More
+    }
+
+    /// Tells of a rotation that nobody saw: there may have been more of them, and files that are not read.
+    fn tell_unseen(&mut self, outcome: &Outcome) {
+        let Outcome::Seen { named, .. } = outcome else {
+            return;
+        };
+        let was_unseen = std::mem::replace(&mut self.is_unseen, false);
+        if was_unseen && self.handle.is_file() && *named != self.file {
+            let file = self.handle.path().display();
+            say("input_rotated_unseen", &format_args!("file={file}"));
+        }
+    }
+
+    /// Is a connection to be opened after one that has brought nothing?
+    fn is_to_rest(&self, action: &Action) -> bool {
+        let opens = matches!(action, Action::Open | Action::Find(_));
+        let is_again = !self.handle.is_file() && self.handle.connections() > 0;
+        opens && is_again && self.connection == Connection::New
     }
 
     /// A file that is read under another name does not have this one.
@@ -213,7 +261,11 @@ impl Tail {
             positions.settle(entry);
         }
         match written {
-            Ok(is_safe) => is_safe,
+            Ok(false) => match around.cluster.log_line_too_large() {
+                Some(bytes) => self.skip(&BadLine::TooLarge { bytes }),
+                None => false,
+            },
+            Ok(true) => true,
             Err(error) => self.skip(&error),
         }
     }
@@ -248,7 +300,10 @@ impl Tail {
         match event {
             Event::Begun(place) => {
                 let offset = place.offset;
-                say("following", &format_args!("file={file} offset={offset}"));
+                if self.connection != Connection::Rests {
+                    say("following", &format_args!("file={file} offset={offset}"));
+                }
+                self.connection = Connection::New;
                 self.begin();
             }
             Event::Lost(_) => say("input_lost", &format_args!("file={file}")),

@@ -34,6 +34,8 @@ pub(super) struct Sending {
     told: BTreeSet<WriterId>,
     /// Lines that are not safe.
     pub(super) dropped: u64,
+    /// The bytes of a line, or of what has to come before it, that never will be: it is too large.
+    pub(super) too_large: Option<usize>,
 }
 
 /// A topic, and who gets what is published there.
@@ -147,7 +149,16 @@ impl Sending {
         }
         let id = line.writer.id();
         // Who has come since the look knows no writers yet, so it is not to get lines.
-        let mut publish = |message, before: Before<'_>| {
+        let bytes_max = outbox.record_bytes_max().saturating_sub(topic.len());
+        let too_large = &mut self.too_large;
+        let mut publish = |message: &[u8], before: Before<'_>| {
+            if message.len() > bytes_max {
+                *too_large = Some(message.len());
+                // Who tries again does not count it at each try.
+                if before.is_some() {
+                    return false;
+                }
+            }
             let reach = outbox.reach_bulk_as_seen(topic, message, before);
             reach.wanted > 0 && reach.is_whole()
         };
