@@ -170,7 +170,7 @@ mod tests {
             same(
                 refused(&policies(words)),
                 &format!(
-                    "1:11|-|fabric.policies|the topic {topic:?} takes in records for logs, which are not to be lost so|a logger that has missed what a stream's columns are refuses all of its records; use Block or DropNewest for the topics of loggers, or name other topics"
+                    "1:28|-|fabric.policies|the topic {topic:?} takes in records for logs, which are not to be lost so|a logger that has missed what a stream's columns are refuses all of its records; use Block or DropNewest for the topics of loggers, or name other topics"
                 ),
             );
         }
