@@ -26,7 +26,7 @@ pub(super) fn check(
         .filter(|(_, node)| match node.node_type {
             Role::Logger => true,
             Role::Manager => is_manager_logger,
-            _ => false,
+            Role::None | Role::Control | Role::Proxy | Role::Worker | Role::Controller => false,
         })
         .collect();
     let mut entries = settings.fabric.policies.iter();

@@ -212,7 +212,11 @@ impl Tail {
                 length,
                 named: named.filter(|file| !is_known(*file)),
             },
-            other => other,
+            Outcome::Done
+            | Outcome::Opened { .. }
+            | Outcome::Missing
+            | Outcome::Bytes(_)
+            | Outcome::Failed => outcome,
         }
     }
 
