@@ -148,7 +148,7 @@ impl<F: Frame> LogFiles<F> {
             skipped: 0,
             losses: state
                 .as_ref()
-                .map_or(Losses::default(), |state| state.losses),
+                .map_or_else(Losses::default, |state| state.losses),
             lost_more: false,
         };
         if stored && state.is_none() {

@@ -311,7 +311,7 @@ fn a_ring_that_is_younger_than_the_list_of_rings_stays() {
     // The thread comes to them all at once.
     let other = SourceId(2);
     run.commands.send(Command::Rings(vec![other])).unwrap();
-    run.send(&[(RING, 0, create.clone()), (RING, 1, line(id, "one\n"))]);
+    run.send(&[(RING, 0, create), (RING, 1, line(id, "one\n"))]);
     fs::remove_file(&path).unwrap();
     run.wait_released(RING, 2);
     run.send(&[(RING, 2, line(id, "two\n"))]);

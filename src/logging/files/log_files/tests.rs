@@ -26,14 +26,15 @@ fn path(number: usize) -> LogPath {
 /// On a disk where nothing is.
 fn act(files: &mut LogFiles<Bare>) {
     while let Some(action) = files.action() {
-        let outcome = match action {
-            Action::Inspect { .. } => Outcome::Found(Found {
-                file: None,
-                index: None,
-            }),
-            _ => Outcome::Done,
+        let nothing = Found {
+            file: None,
+            index: None,
         };
-        files.done(outcome);
+        let inspects = matches!(action, Action::Inspect { .. });
+        files.done(match inspects {
+            true => Outcome::Found(nothing),
+            false => Outcome::Done,
+        });
     }
 }
 
