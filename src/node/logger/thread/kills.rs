@@ -149,7 +149,16 @@ impl Story {
                     self.released[ring].beat(below);
                 }
                 Reply::Told(_) | Reply::Finished => {}
-                other => panic!("{other:?}"),
+                other @ (Reply::Refused(_)
+                | Reply::Aside { .. }
+                | Reply::WritersLost
+                | Reply::Failing(_)
+                | Reply::Works
+                | Reply::NotPacked { .. }
+                | Reply::Closed { .. }
+                | Reply::Silent(_)
+                | Reply::Archived
+                | Reply::Rotated { .. }) => panic!("{other:?}"),
             }
         }
     }
