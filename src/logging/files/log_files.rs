@@ -306,7 +306,7 @@ impl<F: Frame> LogFiles<F> {
                 continue;
             }
             *used = self.flushes;
-            if is_due(path, &self.settings.rotation, now) {
+            if path.is_due(self.settings.rotation, now) {
                 self.steps.push_back(Step::Rotate(PathId(index)));
             }
             self.steps.push_back(Step::Write(PathId(index)));
@@ -322,7 +322,7 @@ impl<F: Frame> LogFiles<F> {
     pub fn tick(&mut self, now: Timestamp) {
         self.now = now;
         for (index, path) in self.paths.iter_mut().enumerate() {
-            if is_due(path, &self.settings.rotation, now) {
+            if path.is_due(self.settings.rotation, now) {
                 self.steps.push_back(Step::Rotate(PathId(index)));
             }
         }
@@ -493,12 +493,6 @@ impl<F: Frame> LogFiles<F> {
             losses: self.losses,
         }
     }
-}
-
-fn is_due(path: &mut PathFile, rotation: &Rotation, now: Timestamp) -> bool {
-    let length = path.open.map(|open| open.length);
-    let rotation = &path.rotation(*rotation);
-    length.is_some_and(|length| path.schedule.is_due(rotation, now, length))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::index::{Entry, Extent, Header, INDEX_SUFFIX, SLOT_BYTES, SourceId};
 use super::rotation::{Rotation, Schedule};
 use super::scan::Scan;
 use super::state::{Leaving, OpenFile, PathState, Standing};
-use crate::data::Timespan;
+use crate::data::{Timespan, Timestamp};
 use crate::logging::LogPath;
 
 /// One path of a logger.
@@ -350,6 +350,13 @@ impl PathFile {
             }
         }
         flight.records
+    }
+
+    /// Has its file, if it has one, to be rotated by now?
+    pub(super) fn is_due(&mut self, rotation: Rotation, now: Timestamp) -> bool {
+        let rotation = self.rotation(rotation);
+        let length = self.open.map(|open| open.length);
+        length.is_some_and(|length| self.schedule.is_due(&rotation, now, length))
     }
 
     /// Why the open file is not what an inspection found, if so.
