@@ -248,7 +248,13 @@ impl Receiving {
                     self.has_taken = true;
                     return Ok(true);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if self.end == 0 && self.buffer.len() > READ_BYTES {
+                        // A flood is over: of many streams, each would keep what that took.
+                        self.buffer = Vec::new();
+                    }
+                    return Ok(false);
+                }
                 // Told once, before what was sent is read.
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
                 Err(error) => return Err(error),
@@ -415,6 +421,18 @@ mod tests {
         assert_eq!(go_on(&mut stream), (vec![0, 1], 0));
         assert_eq!((stream.granted(), stream.rest()), (0, next));
         assert!(stream.buffer.capacity() <= READER_BYTES as usize);
+    }
+
+    /// Shows: a reader of many streams does not keep for each of them what its largest flood took.
+    #[test]
+    fn a_stream_at_rest_keeps_no_more_than_one_reading() {
+        let (mut stream, theirs) = stream();
+        let record = vec![7; READ_BYTES + READ_BYTES / 2];
+        write(&theirs, &frame(1, &record));
+        assert!(stream.peek().unwrap().is_some());
+        assert!(stream.buffer.capacity() > READ_BYTES);
+        assert_eq!(take(&mut stream), [(1, record)]);
+        assert!(stream.buffer.capacity() <= READ_BYTES);
     }
 
     #[test]
