@@ -271,6 +271,30 @@ fn what_nobody_could_read_is_not_published() {
     assert_eq!(events.collect::<Vec<_>>(), ["fine"]);
 }
 
+/// Shows: a layout that came with the ring for a record, and so wakes nobody, is not slept over.
+#[test]
+fn no_node_sleeps_over_a_layout() {
+    let (stem, boss, worker) = pair();
+    let mut other = stem.endpoint(worker, &["news"]);
+    let mut cluster = sit(&stem, boss);
+    cluster.init().unwrap();
+    let mut diary = Diary::default();
+    while !cluster.doze() {
+        cluster.wake().unwrap();
+        cluster.dispatch(&mut diary);
+    }
+    cluster.wake().unwrap();
+    stem.tell_of_layout(boss, &layout(&[("manager", Role::Manager)]));
+    let outbox: &mut Outbox = cluster.as_mut();
+    assert!(outbox.publish(b"news", b"first"));
+    while cluster.membership().roster().nodes().len() > 1 {
+        assert!(!cluster.doze(), "it sleeps over its layout");
+        cluster.wake().unwrap();
+        cluster.dispatch(&mut diary);
+    }
+    other.drain(1, |_, _| ());
+}
+
 /// Shows: whom the hook keeps this node from, it neither waits for nor sees; it is asked of each other
 /// node once.
 #[test]

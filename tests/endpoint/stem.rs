@@ -138,6 +138,11 @@ impl HandStem {
         self.lock().layout = Some(sealed);
     }
 
+    pub(crate) fn tell_of_layout(&self, slot: Slot, json: &str) {
+        let sealed = cluster::sys::memory::seal("layout", json.as_bytes()).unwrap();
+        self.lock().say(slot, &Answer::Layout, &[&sealed]);
+    }
+
     pub(crate) fn set_state(&self, slot: Slot, to: State) {
         let state = self.lock();
         state.board.set_state(slot, to);

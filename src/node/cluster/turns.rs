@@ -116,7 +116,7 @@ impl Cluster {
         let version = self.endpoint.outbox().peers_version();
         let is_behind = self.is_announced && self.seen.is_old(version);
         let holds = self.own_turns.len() > 0 || !self.troubles.is_empty();
-        is_behind || holds || self.progress.has_report()
+        is_behind || holds || self.progress.has_report() || self.endpoint.has_layout()
     }
 
     fn receive(&mut self, handler: &mut dyn Handler) {

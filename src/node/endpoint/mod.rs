@@ -306,6 +306,11 @@ impl Endpoint {
         self.outbox.stem.layout.take()
     }
 
+    /// Is there one that was not taken? It may have come with a publish, and wakes nobody then.
+    pub(in crate::node) fn has_layout(&self) -> bool {
+        self.outbox.stem.layout.is_some()
+    }
+
     /// Has this node lost its place? An attached program has when it did not come back to a new stem in
     /// time, which takes a publish or a wait every second or so. Nothing reaches it, and what it
     /// publishes reaches nobody: drop the endpoint and attach anew.
